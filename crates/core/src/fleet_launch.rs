@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Arch, Error, FleetName, Instance, InstanceId, Market, OfferId, Owner, Region, Resource, Result,
+    Timestamp, Token, UsdPerHour,
+};
+
+/// Buys instances, in bulk, once.
+#[async_trait]
+pub trait FleetLaunch: Send + Sync {
+    /// Finds or makes what launches need (network, firewall, template, image), tagged at creation.
+    /// Idempotent: names are derived, so a second call finds what the first one made.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a blueprint that the cloud cannot serve; then nothing was made.
+    async fn prepare(&self, blueprint: &FleetBlueprint) -> Result<Prepared>;
+
+    /// ONE bulk call of the cloud. Idempotent by token: the same request again gives the same
+    /// instances, also after a lost answer.
+    ///
+    /// Instances that were bought are always in the `Ok`, with shortfalls beside them; an `Err`
+    /// means that nothing was bought by this call, or that its answer was lost (`Unavailable`):
+    /// then the same request is sent again.
+    ///
+    /// # Errors
+    /// `Conflict` when the token was used with another request, or its instances are gone;
+    /// `InvalidRequest` for a type or zone that the cloud does not have; `RateLimited` and
+    /// `Unavailable` before anything was bought. Missing capacity and quota are shortfalls.
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched>;
+
+    /// The instances of an owner, from all pages. An instance may be missing for some seconds
+    /// after its launch, and one that ended is listed only as long as the cloud remembers it.
+    ///
+    /// # Errors
+    /// Those of any call; never `NotFound`.
+    async fn list(&self, selector: &Selector) -> Result<Vec<Instance>>;
+}
+
+/// What all instances of a fleet have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetBlueprint {
+    /// Whose fleet it is.
+    pub owner: Owner,
+    /// Its name.
+    pub fleet: FleetName,
+    /// The regions where it may launch.
+    pub regions: Vec<Region>,
+    /// The instruction sets that it may launch on: there is an image for each.
+    pub archs: Vec<Arch>,
+    /// A neutral image name (`ubuntu-24.04`, `debian-12`) or the cloud's own.
+    pub image: String,
+    /// A script that the machine runs at its first boot, as root; empty for none.
+    pub user_data: Arc<str>,
+    /// The boot disk, in GiB.
+    pub disk_gib: u32,
+    /// Whether each instance gets a public address.
+    pub public_ip: bool,
+    /// TCP ports that the internet may reach; none by default.
+    pub inbound_ports: Vec<u16>,
+    /// The user's own labels, beside the tags of [`tag`](crate::tag).
+    pub labels: BTreeMap<String, String>,
+    /// When all of it may be swept.
+    pub expires: Option<Timestamp>,
+}
+
+/// What [`FleetLaunch::prepare`] found or made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// What the provider's own `launch` needs again, per region. Opaque to everybody else.
+    pub handles: BTreeMap<Region, String>,
+    /// What was made for this fleet and must go with it.
+    pub resources: Vec<Resource>,
+}
+
+/// One bulk launch: one region, one market, any of several pools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchRequest {
+    /// Names this launch; carries owner and fleet.
+    pub token: Token,
+    /// What `prepare` gave for this fleet.
+    pub prepared: Prepared,
+    /// Where all the pools are.
+    pub region: Region,
+    /// How the instances are bought.
+    pub market: Market,
+    /// Where they may come from, best first. All of `region` and `market`.
+    pub pools: Vec<PoolBid>,
+    /// How many instances, at least 1.
+    pub count: u32,
+    /// Fewer than this and the cloud keeps none: 1 takes what there is, `count` is all or nothing.
+    pub count_min: u32,
+    /// How the instances lie over the pools.
+    pub spread: Spread,
+    /// When the instances end by themselves, and their tag says so.
+    pub expires: Option<Timestamp>,
+}
+
+/// One pool (type × zone × market) and the most that may be paid there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolBid {
+    /// The pool.
+    pub offer: OfferId,
+    /// No instance above this hourly price; `None` leaves it to the cloud (on AWS and Azure a
+    /// spot instance then never costs more than on demand).
+    pub price_max: Option<UsdPerHour>,
+}
+
+/// How the instances of one launch lie over its pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// From the best pool as many as it gives, then from the next.
+    Packed,
+    /// Over as many pools as possible, evenly: one reclaimed pool takes few of them.
+    #[default]
+    Even,
+    /// All in one zone, whichever has room for them (low latency between the instances).
+    SingleZone,
+}
+
+/// What one launch obtained.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Launched {
+    /// Every instance that costs money now because of this launch.
+    pub instances: Vec<Instance>,
+    /// Why there are fewer than asked for; empty when there are not.
+    pub shortfalls: Vec<Shortfall>,
+}
+
+/// Instances that were asked for and not obtained, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shortfall {
+    /// How many are missing for this reason. The counts of one launch add up to what is missing.
+    pub count: u32,
+    /// The reason; [`Error::scope`] says what it closes, its context names the cloud's own code.
+    pub reason: Error,
+}
+
+/// Which instances are meant: always of one owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// Whose.
+    pub owner: Owner,
+    /// Only of this fleet.
+    pub fleet: Option<FleetName>,
+    /// Only these; empty means all.
+    pub ids: Vec<InstanceId>,
+}
+
+impl Selector {
+    /// Everything of an owner.
+    pub fn owner(owner: &Owner) -> Self {
+        Self { owner: owner.clone(), fleet: None, ids: Vec::new() }
+    }
+
+    /// Everything of a fleet.
+    pub fn fleet(owner: &Owner, fleet: &FleetName) -> Self {
+        Self { owner: owner.clone(), fleet: Some(fleet.clone()), ids: Vec::new() }
+    }
+}

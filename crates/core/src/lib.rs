@@ -1,0 +1,47 @@
+//! The contracts and the vocabulary of skyfleet.
+//!
+//! This crate does no I/O and knows no cloud. A provider depends on it and on nothing else of
+//! skyfleet; the facade (`skyfleet`) drives any provider through it.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | the four contracts | [`CapacitySearch`], [`FleetLaunch`], [`PreemptionHandling`], [`Teardown`] |
+//! | one provider, and how it is selected | [`Provider`], [`Driver`], [`Capability`] |
+//! | what went wrong and what to do about it | [`Error`], [`ErrorKind`], [`Retry`], [`Scope`] |
+//! | words for things | [`Offer`], [`InstanceType`], [`Instance`], [`Market`], [`Usd`], [`UsdPerHour`], the ids |
+//! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
+//! | behaviour added around any provider | [`layers`] |
+//! | mocks for unit tests (feature `mock`) | `mock` |
+
+mod capability;
+mod capacity_search;
+mod clock;
+mod error;
+mod fleet_launch;
+mod id;
+mod instance;
+pub mod layers;
+#[cfg(feature = "mock")]
+pub mod mock;
+mod money;
+mod offer;
+mod preemption_handling;
+mod provider;
+pub mod tag;
+mod teardown;
+
+pub use capability::Capability;
+pub use capacity_search::{CapacitySearch, OfferQuery, Signal, SignalQuery};
+pub use clock::{Clock, ManualClock, ScaledClock, SystemClock};
+pub use error::{Error, ErrorKind, Result, Retry, Scope};
+pub use fleet_launch::{
+    FleetBlueprint, FleetLaunch, LaunchRequest, Launched, PoolBid, Prepared, Selector, Shortfall, Spread,
+};
+pub use id::{Cursor, FleetName, InstanceId, Owner, QuotaId, Region, Token, TypeName, Zone};
+pub use instance::{Instance, InstanceState};
+pub use jiff::Timestamp;
+pub use money::{Usd, UsdPerHour};
+pub use offer::{Arch, Availability, Gpu, InstanceType, Market, Offer, OfferId, Price};
+pub use preemption_handling::{Preemption, PreemptionHandling, PreemptionKind, PreemptionPage};
+pub use provider::{Connected, Driver, Provider};
+pub use teardown::{DeleteReceipt, Inventory, Leftover, Resource, ResourceKind, Teardown, TerminateReceipt};

@@ -1,0 +1,1 @@
+//! Runnable examples of skyfleet; see the files beside this folder.
