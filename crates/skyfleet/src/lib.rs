@@ -1,1 +1,50 @@
-//! Being written.
+//! Ask for a fleet in one config file, get it from any cloud, keep it whole, leave nothing behind.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | the handle | [`Fleet`] |
+//! | what the user wants | [`Config`], [`Spec`] |
+//! | what could be bought, and why not | [`Search`], [`Candidate`], [`Rejection`] |
+//! | what will be bought, and its worst cost | [`Plan`], [`Lot`] |
+//! | what happened | [`Event`], [`LaunchReport`], [`TeardownReport`], [`Timeline`] |
+
+mod budget;
+mod config;
+mod event;
+mod explain;
+mod fleet;
+mod launch;
+mod memory;
+mod plan;
+mod policy;
+mod search;
+mod slot;
+mod spec;
+mod supervise;
+mod teardown;
+mod timeline;
+
+pub use budget::{Bill, BudgetState};
+pub use config::Config;
+pub use event::{Event, EventKind};
+pub use explain::{Rejection, Why};
+pub use fleet::Fleet;
+pub use launch::LaunchReport;
+pub use memory::CapacityMemory;
+pub use plan::{Cost, Lot, Plan, plan};
+pub use policy::{PreemptionPolicy, Replacement};
+pub use search::{Candidate, Search, search};
+pub use skyfleet_core as core;
+pub use slot::Slot;
+pub use spec::{Fulfilment, GpuNeed, Limits, MarketMix, Need, Spec, ZoneMode};
+pub use supervise::{Action, Observed, step};
+pub use teardown::TeardownReport;
+pub use timeline::Timeline;
+
+/// The drivers that this build has: one per provider feature.
+pub fn drivers() -> Vec<skyfleet_core::Driver> {
+    vec![
+        #[cfg(feature = "sim")]
+        skyfleet_sim::DRIVER,
+    ]
+}
