@@ -21,7 +21,7 @@ mod fleet_launch;
 mod id;
 mod instance;
 pub mod layers;
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 pub mod mock;
 mod money;
 mod offer;
