@@ -1,1 +1,0 @@
-//! Runnable examples of skyfleet; see the files beside this folder.
