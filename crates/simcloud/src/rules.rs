@@ -1,0 +1,711 @@
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use rand::RngExt;
+use skyfleet_core::{Capability, InstanceState, Market, Usd, UsdPerHour, Zone};
+
+use crate::catalog::Cloud;
+
+/// How one cloud behaves, beyond what it sells: plain data. Where no vendor states a figure, the
+/// comment says that it is ours.
+///
+/// Sources: "EC2 UG" is the EC2 user guide, "EC2 API" the EC2 service model and developer guide,
+/// "GCE" the Compute Engine documentation and its v1 discovery document, "Azure" the Azure Virtual
+/// Machines, Compute Fleet and Resource Manager documentation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Whose rules.
+    pub cloud: Cloud,
+
+    /// From an accepted launch to the state running. Ours, after published measurements: EC2 5 s
+    /// (one, 2021), Azure 3.5 to 6.6 s until created and 20 s until the operation succeeds.
+    pub boot: Delay,
+    /// From running to the first command of the user data. Ours, after the same measurements.
+    pub ready: Delay,
+    /// From an accepted termination to the state terminated. Ours.
+    pub stop: Range,
+    /// How long a new instance may be missing from lists. EC2 API, "Eventual consistency"; the
+    /// lengths are ours.
+    pub visible_after: Range,
+    /// How long a terminated instance stays in lists. EC2 UG: about an hour. GCE and Azure: not at
+    /// all, a deleted instance answers 404 at once.
+    pub ended_listed: Duration,
+
+    /// How a spot instance is told that it goes.
+    pub notice: Notice,
+    /// Advice ahead of a notice, where the cloud gives it.
+    pub rebalance: Option<Rebalance>,
+    /// The cloud's reason code of a reclaim for want of capacity.
+    pub reason_capacity: &'static str,
+    /// The same when the price rose above the instance's own limit.
+    pub reason_price: &'static str,
+
+    /// What counts as paid time, and from when on.
+    pub billing: Billing,
+    /// Boot disks and public addresses.
+    pub extras: Extras,
+
+    /// The most instances of one launch call. EC2 API: the 1,000 of the resource bucket, and the
+    /// most that `MinTargetCapacity` takes. GCE: no figure is published; Slurm on Google Cloud
+    /// has used 1,000 and 5,000. Azure, Compute Fleet launch mode: 10,000.
+    pub launch_max: u32,
+    /// The most instances of one call that ends instances. EC2 API: 1,000. GCE: one
+    /// `instances.delete` each. Azure, bulk delete: 100.
+    pub terminate_max: u32,
+    /// The page size of lists. EC2 API `DescribeInstances`: 1,000; GCE: 500; Azure Resource Graph:
+    /// 1,000.
+    pub page_size: u32,
+    /// The longest user data before any encoding. EC2 UG: 16 KB. GCE, metadata values: 256 KB.
+    /// Azure, custom data: 65,535 bytes.
+    pub user_data_bytes_max: usize,
+    /// How long a token is remembered: on EC2 after its instances are gone (a day), on GCE after
+    /// the request (an hour), on Azure as long as the fleet object stays (Compute Fleet launch
+    /// mode: about five hours). The first two are ours.
+    pub token_kept: Duration,
+    /// Launches all or nothing: `MinTargetCapacity`, `minCount`, `minCapacity`.
+    pub all_or_nothing: bool,
+    /// Ends instances by itself: GCE `maxRunDuration`.
+    pub native_expiry: bool,
+    /// Takes a highest price per instance: EC2 `MaxPrice`, Azure `billingProfile.maxPrice`.
+    pub price_max: bool,
+    /// Says before a launch how likely capacity is: EC2 `GetSpotPlacementScores`, GCE
+    /// `advice.capacity`, Azure placement scores.
+    pub capacity_scores: bool,
+    /// Says in its offers what is sold out or restricted: Azure `restrictions` of a size.
+    pub tells_sold_out: bool,
+
+    /// The names of the API calls, as [`ApiLimits`](crate::limits::ApiLimits) and the event log
+    /// know them.
+    pub actions: Actions,
+    /// The cloud's error codes.
+    pub codes: Codes,
+}
+
+/// A random time: lognormal, with some stragglers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Delay {
+    /// Half of all take less.
+    pub median: Duration,
+    /// The standard deviation of the logarithm; 0 makes all alike.
+    pub sigma: f64,
+    /// The share of stragglers, 0 to 1.
+    pub straggler_share: f64,
+    /// How many times longer a straggler takes.
+    pub straggler_factor: f64,
+}
+
+impl Delay {
+    /// Always the same time.
+    pub const fn fixed(time: Duration) -> Self {
+        Self { median: time, sigma: 0.0, straggler_share: 0.0, straggler_factor: 1.0 }
+    }
+
+    /// One draw, in whole milliseconds. Draws from the generator the same number of times
+    /// whatever comes out.
+    pub fn draw(&self, rng: &mut impl RngExt) -> Duration {
+        let (u, v, w): (f64, f64, f64) = (rng.random(), rng.random(), rng.random());
+        let normal = (-2.0 * (1.0 - u).ln()).sqrt() * (TAU * v).cos();
+        let factor = if w < self.straggler_share { self.straggler_factor } else { 1.0 };
+        let millis = self.median.as_secs_f64() * 1_000.0 * (self.sigma * normal).exp() * factor;
+        Duration::from_millis(millis.round() as u64)
+    }
+}
+
+/// A time drawn evenly between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The least.
+    pub from: Duration,
+    /// The most.
+    pub to: Duration,
+}
+
+impl Range {
+    /// Between two numbers of seconds.
+    pub const fn seconds(from: u64, to: u64) -> Self {
+        Self { from: Duration::from_secs(from), to: Duration::from_secs(to) }
+    }
+
+    /// One draw, in whole milliseconds.
+    pub fn draw(&self, rng: &mut impl RngExt) -> Duration {
+        let u: f64 = rng.random();
+        let span = self.to.saturating_sub(self.from).as_secs_f64() * 1_000.0;
+        self.from + Duration::from_millis((u * span).round() as u64)
+    }
+}
+
+/// How a spot instance is told that it goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Notice {
+    /// The usual lead time. EC2 UG, spot interruptions: two minutes. GCE, Spot VMs: up to 30 s
+    /// between the soft-off signal and the end. Azure, Scheduled Events: at least 30 s, best
+    /// effort.
+    pub lead: Duration,
+    /// The share of notices that come later than that. Azure: often below 10 s in practice; 30 %
+    /// is ours.
+    pub short_share: f64,
+    /// How long before the end those come.
+    pub short: Range,
+    /// Whether a caller outside the machine learns of it at once. EC2: yes, by the status of the
+    /// spot request. GCE: yes, by the state STOPPING. Azure: no, not without an event
+    /// subscription; the end is the first sign.
+    pub remote: bool,
+    /// The state that lists show meanwhile. EC2 and Azure: running. GCE: stopping.
+    pub state: InstanceState,
+}
+
+impl Notice {
+    /// The lead time of one reclaim. Draws from the generator twice whatever comes out.
+    pub fn draw(&self, rng: &mut impl RngExt) -> Duration {
+        let short = self.short.draw(rng);
+        if rng.random::<f64>() < self.short_share { short } else { self.lead }
+    }
+}
+
+/// Advice ahead of a notice. EC2 UG, rebalance recommendations: earlier than the notice, at the
+/// same time, or never. The figures are ours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rebalance {
+    /// The share of reclaims that are announced this way.
+    pub probability: f64,
+    /// How long before the notice.
+    pub lead: Range,
+}
+
+/// What counts as paid time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Billing {
+    /// The least that is paid for one start. EC2 and GCE: 60 s. Azure: no minimum is stated, so a
+    /// second.
+    pub minimum: Duration,
+    /// A spot instance that the cloud takes back this soon costs nothing. EC2, "Billing for
+    /// interrupted Spot Instances": the first hour. GCE, Spot VMs: the first minute.
+    pub free_if_reclaimed_within: Option<Duration>,
+    /// The states that cost money. EC2 and GCE: running only. Azure, "States and billing":
+    /// running, and stopped unless deallocated.
+    pub states: &'static [InstanceState],
+}
+
+impl Billing {
+    /// The time that is paid of an instance that was in a billed state for `used`; `reclaimed`
+    /// when the cloud took it back.
+    pub fn paid(&self, used: Duration, reclaimed: bool) -> Duration {
+        if used.is_zero() || reclaimed && self.free_if_reclaimed_within.is_some_and(|free| used < free) {
+            return Duration::ZERO;
+        }
+        used.max(self.minimum)
+    }
+}
+
+/// Boot disks and public addresses: what an instance costs beside itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extras {
+    /// A GiB of boot disk for a month of 730 hours, in US regions. EC2 gp3 $0.08. GCE balanced
+    /// $0.10. Azure standard SSD $0.075 (the 32 GiB disk costs $2.40).
+    pub disk_gib_month: Usd,
+    /// How many per cent of that it costs in Europe. EC2: gp3 is $0.088 in Ireland; the others
+    /// are estimates.
+    pub disk_europe_percent: u32,
+    /// The same in Australia: estimates.
+    pub disk_australia_percent: u32,
+    /// The sizes that disks are sold in, ascending; a disk costs as much as the next of them.
+    /// Azure only; empty where every GiB counts.
+    pub disk_sizes_gib: &'static [u32],
+    /// The boot disk of an image when nobody asks for another size, in GiB.
+    pub disk_gib_default: u32,
+    /// A public address of an on-demand instance. All three: $0.005 an hour.
+    pub address: UsdPerHour,
+    /// The same of a spot instance. GCE: half.
+    pub address_spot: UsdPerHour,
+}
+
+impl Extras {
+    /// What a boot disk of this size costs in a region.
+    pub fn disk(&self, region: &str, gib: u32) -> UsdPerHour {
+        let sold = self.disk_sizes_gib.iter().copied().find(|size| *size >= gib).unwrap_or(gib);
+        let percent = match Continent::of(region) {
+            Continent::America => 100,
+            Continent::Europe => self.disk_europe_percent,
+            Continent::Australia => self.disk_australia_percent,
+        };
+        let month = self.disk_gib_month.micros() * i64::from(sold) * i64::from(percent);
+        UsdPerHour::from_micros((month + 36_500) / 73_000)
+    }
+
+    /// What a public address costs.
+    pub fn address(&self, market: Market) -> UsdPerHour {
+        match market {
+            Market::Spot => self.address_spot,
+            Market::OnDemand => self.address,
+        }
+    }
+}
+
+/// Where a region of the catalogues lies, as far as prices follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continent {
+    America,
+    Europe,
+    Australia,
+}
+
+impl Continent {
+    pub(crate) fn of(region: &str) -> Self {
+        if region.contains("eu-") || region.contains("europe") {
+            Self::Europe
+        } else if region.contains("ap-") || region.contains("australia") {
+            Self::Australia
+        } else {
+            Self::America
+        }
+    }
+}
+
+/// The names of the API calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actions {
+    /// Makes the firewall that a fleet needs.
+    pub firewall: &'static str,
+    /// Makes the template (or, on Azure, the resource group) that a fleet needs.
+    pub template: &'static str,
+    /// Launches in bulk.
+    pub launch: &'static str,
+    /// Lists instances.
+    pub list: &'static str,
+    /// Ends instances.
+    pub terminate: &'static str,
+    /// Lists what is sold.
+    pub offers: &'static str,
+    /// Gives spot prices.
+    pub prices: &'static str,
+    /// Gives placement scores.
+    pub scores: &'static str,
+    /// Gives quotas.
+    pub quotas: &'static str,
+    /// Tells of preemptions.
+    pub preemptions: &'static str,
+    /// Lists other resources.
+    pub inventory: &'static str,
+    /// Deletes other resources.
+    pub delete: &'static str,
+}
+
+/// The cloud's error codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// No room in the pool, spot.
+    pub capacity_spot: &'static str,
+    /// No room in the pool, on-demand.
+    pub capacity_on_demand: &'static str,
+    /// The minimum count cannot be met, so nothing was kept.
+    pub below_minimum: &'static str,
+    /// A spot quota is full.
+    pub quota_spot: &'static str,
+    /// An on-demand quota is full.
+    pub quota_on_demand: &'static str,
+    /// Too many calls.
+    pub throttle: &'static str,
+    /// The cloud failed.
+    pub outage: &'static str,
+    /// The spot price is above the highest price of the request.
+    pub price_max: &'static str,
+    /// The type is not sold in that zone.
+    pub not_in_zone: &'static str,
+    /// The type may not be used by this account there.
+    pub restricted: &'static str,
+    /// The token was used with another request.
+    pub token_conflict: &'static str,
+    /// The token's instances are gone.
+    pub token_ended: &'static str,
+    /// There is no such thing.
+    pub not_found: &'static str,
+    /// It is still in use.
+    pub in_use: &'static str,
+    /// A parameter is wrong.
+    pub invalid: &'static str,
+}
+
+impl Codes {
+    /// The code of an empty pool.
+    pub fn capacity(&self, market: Market) -> &'static str {
+        match market {
+            Market::Spot => self.capacity_spot,
+            Market::OnDemand => self.capacity_on_demand,
+        }
+    }
+
+    /// The code of a full quota.
+    pub fn quota(&self, market: Market) -> &'static str {
+        match market {
+            Market::Spot => self.quota_spot,
+            Market::OnDemand => self.quota_on_demand,
+        }
+    }
+}
+
+/// Prints, on a process-backed instance, its own id: the world sets the variable.
+pub const INSTANCE_ID_COMMAND: &str = r#"printf %s "$SKYFLEET_INSTANCE_ID""#;
+
+impl Rules {
+    /// The rules of a cloud.
+    pub fn of(cloud: Cloud) -> Self {
+        match cloud {
+            Cloud::Neutral => neutral(),
+            Cloud::Aws => aws(),
+            Cloud::Gcp => gcp(),
+            Cloud::Azure => azure(),
+        }
+    }
+
+    /// What a provider over this world declares.
+    pub fn capability(&self) -> Capability {
+        Capability {
+            spot: true,
+            price_max: self.price_max,
+            all_or_nothing: self.all_or_nothing,
+            native_expiry: self.native_expiry,
+            notice: self.notice.remote.then_some(self.notice.lead),
+            capacity_scores: self.capacity_scores,
+            quotas: true,
+            launch_max: self.launch_max,
+            user_data_bytes_max: self.user_data_bytes_max,
+            instance_id_command: INSTANCE_ID_COMMAND,
+        }
+    }
+
+    /// The cloud's own id of the world's instance number `number`, in the cloud's shape:
+    /// `i-0123456789abcdef0`, `zones/Z/instances/NAME`, an ARM id, `sim-000001`. `group` is what
+    /// names are made of on GCE and Azure (lower-case letters, digits, `-`). Different numbers
+    /// give different ids.
+    pub fn instance_id(&self, seed: u64, number: u64, zone: &Zone, group: &str) -> String {
+        match self.cloud {
+            Cloud::Neutral => format!("sim-{number:06}"),
+            Cloud::Aws => format!("i-0{:016x}", mix(number ^ mix(seed))),
+            Cloud::Gcp => format!("zones/{zone}/instances/{group}-{number:04}"),
+            Cloud::Azure => format!(
+                "/subscriptions/00000000-0000-4000-8000-000000000000/resourceGroups/{group}\
+                 /providers/Microsoft.Compute/virtualMachines/{group}-{number:04}"
+            ),
+        }
+    }
+}
+
+/// A well mixed one-to-one function (the finalizer of SplitMix64).
+pub(crate) fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// One in a hundred takes five times as long: ours.
+const fn delay(median_s: u64, sigma: f64) -> Delay {
+    Delay { median: Duration::from_secs(median_s), sigma, straggler_share: 0.01, straggler_factor: 5.0 }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn neutral() -> Rules {
+    Rules {
+        cloud: Cloud::Neutral,
+        boot: Delay::fixed(Duration::from_secs(10)),
+        ready: Delay::fixed(Duration::from_secs(5)),
+        stop: Range::seconds(5, 5),
+        visible_after: Range::seconds(0, 0),
+        ended_listed: 10 * MINUTE,
+        notice: Notice {
+            lead: Duration::from_secs(30),
+            short_share: 0.0,
+            short: Range::seconds(30, 30),
+            remote: true,
+            state: InstanceState::Running,
+        },
+        rebalance: None,
+        reason_capacity: "no-capacity",
+        reason_price: "price",
+        billing: Billing {
+            minimum: MINUTE,
+            free_if_reclaimed_within: None,
+            states: &[InstanceState::Running],
+        },
+        extras: Extras {
+            disk_gib_month: Usd::from_micros(73_000),
+            disk_europe_percent: 100,
+            disk_australia_percent: 100,
+            disk_sizes_gib: &[],
+            disk_gib_default: 10,
+            address: UsdPerHour::from_micros(5_000),
+            address_spot: UsdPerHour::from_micros(5_000),
+        },
+        launch_max: 10_000,
+        terminate_max: 1_000,
+        page_size: 1_000,
+        user_data_bytes_max: 64 * 1_024,
+        token_kept: 24 * HOUR,
+        all_or_nothing: true,
+        native_expiry: true,
+        price_max: true,
+        capacity_scores: true,
+        tells_sold_out: true,
+        actions: Actions {
+            firewall: "firewall.create",
+            template: "template.create",
+            launch: "instances.launch",
+            list: "instances.list",
+            terminate: "instances.terminate",
+            offers: "offers.list",
+            prices: "prices.list",
+            scores: "scores.list",
+            quotas: "quotas.list",
+            preemptions: "preemptions.list",
+            inventory: "resources.list",
+            delete: "resources.delete",
+        },
+        codes: Codes {
+            capacity_spot: "no-capacity",
+            capacity_on_demand: "no-capacity",
+            below_minimum: "below-minimum",
+            quota_spot: "quota-exceeded",
+            quota_on_demand: "quota-exceeded",
+            throttle: "rate-limited",
+            outage: "unavailable",
+            price_max: "price-above-maximum",
+            not_in_zone: "not-sold-here",
+            restricted: "restricted",
+            token_conflict: "token-conflict",
+            token_ended: "token-ended",
+            not_found: "not-found",
+            in_use: "in-use",
+            invalid: "invalid",
+        },
+    }
+}
+
+fn aws() -> Rules {
+    Rules {
+        cloud: Cloud::Aws,
+        boot: delay(6, 0.4),
+        ready: delay(18, 0.3),
+        stop: Range::seconds(30, 90),
+        visible_after: Range::seconds(0, 3),
+        ended_listed: HOUR,
+        notice: Notice {
+            lead: Duration::from_secs(120),
+            short_share: 0.0,
+            short: Range::seconds(120, 120),
+            remote: true,
+            state: InstanceState::Running,
+        },
+        rebalance: Some(Rebalance { probability: 0.5, lead: Range::seconds(0, 600) }),
+        reason_capacity: "instance-terminated-no-capacity",
+        reason_price: "instance-terminated-by-price",
+        billing: Billing {
+            minimum: MINUTE,
+            free_if_reclaimed_within: Some(HOUR),
+            states: &[InstanceState::Running],
+        },
+        extras: Extras {
+            disk_gib_month: Usd::from_micros(80_000),
+            disk_europe_percent: 110,
+            disk_australia_percent: 120,
+            disk_sizes_gib: &[],
+            disk_gib_default: 8,
+            address: UsdPerHour::from_micros(5_000),
+            address_spot: UsdPerHour::from_micros(5_000),
+        },
+        launch_max: 1_000,
+        terminate_max: 1_000,
+        page_size: 1_000,
+        user_data_bytes_max: 16 * 1_024,
+        token_kept: 24 * HOUR,
+        all_or_nothing: true,
+        native_expiry: false,
+        price_max: true,
+        capacity_scores: true,
+        tells_sold_out: false,
+        actions: Actions {
+            firewall: "CreateSecurityGroup",
+            template: "CreateLaunchTemplate",
+            launch: "CreateFleet",
+            list: "DescribeInstances",
+            terminate: "TerminateInstances",
+            offers: "DescribeInstanceTypeOfferings",
+            prices: "DescribeSpotPriceHistory",
+            scores: "GetSpotPlacementScores",
+            quotas: "GetServiceQuota",
+            preemptions: "DescribeSpotInstanceRequests",
+            inventory: "DescribeTags",
+            delete: "DeleteSecurityGroup",
+        },
+        codes: Codes {
+            capacity_spot: "InsufficientInstanceCapacity",
+            capacity_on_demand: "InsufficientInstanceCapacity",
+            below_minimum: "UnfulfillableCapacity",
+            quota_spot: "MaxSpotInstanceCountExceeded",
+            quota_on_demand: "VcpuLimitExceeded",
+            throttle: "RequestLimitExceeded",
+            outage: "Unavailable",
+            price_max: "SpotMaxPriceTooLow",
+            not_in_zone: "Unsupported",
+            restricted: "Unsupported",
+            token_conflict: "IdempotentParameterMismatch",
+            token_ended: "IdempotentInstanceTerminated",
+            not_found: "InvalidInstanceID.NotFound",
+            in_use: "DependencyViolation",
+            invalid: "InvalidParameterValue",
+        },
+    }
+}
+
+fn gcp() -> Rules {
+    Rules {
+        cloud: Cloud::Gcp,
+        boot: delay(9, 0.4),
+        ready: delay(14, 0.3),
+        stop: Range::seconds(15, 60),
+        visible_after: Range::seconds(0, 1),
+        ended_listed: Duration::ZERO,
+        notice: Notice {
+            lead: Duration::from_secs(30),
+            short_share: 0.1,
+            short: Range::seconds(5, 30),
+            remote: true,
+            state: InstanceState::Stopping,
+        },
+        rebalance: None,
+        reason_capacity: "compute.instances.preempted",
+        reason_price: "compute.instances.preempted",
+        billing: Billing {
+            minimum: MINUTE,
+            free_if_reclaimed_within: Some(MINUTE),
+            states: &[InstanceState::Running],
+        },
+        extras: Extras {
+            disk_gib_month: Usd::from_micros(100_000),
+            disk_europe_percent: 110,
+            disk_australia_percent: 135,
+            disk_sizes_gib: &[],
+            disk_gib_default: 10,
+            address: UsdPerHour::from_micros(5_000),
+            address_spot: UsdPerHour::from_micros(2_500),
+        },
+        launch_max: 1_000,
+        terminate_max: 1,
+        page_size: 500,
+        user_data_bytes_max: 256 * 1_024,
+        token_kept: HOUR,
+        all_or_nothing: true,
+        native_expiry: true,
+        price_max: false,
+        capacity_scores: true,
+        tells_sold_out: false,
+        actions: Actions {
+            firewall: "firewalls.insert",
+            template: "instanceTemplates.insert",
+            launch: "regionInstances.bulkInsert",
+            list: "instances.aggregatedList",
+            terminate: "instances.delete",
+            offers: "machineTypes.aggregatedList",
+            prices: "skus.list",
+            scores: "advice.capacity",
+            quotas: "regions.get",
+            preemptions: "instances.aggregatedList",
+            inventory: "disks.aggregatedList",
+            delete: "firewalls.delete",
+        },
+        codes: Codes {
+            capacity_spot: "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+            capacity_on_demand: "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+            below_minimum: "VM_MIN_COUNT_NOT_REACHED",
+            quota_spot: "QUOTA_EXCEEDED",
+            quota_on_demand: "QUOTA_EXCEEDED",
+            throttle: "rateLimitExceeded",
+            outage: "backendError",
+            price_max: "invalid",
+            not_in_zone: "notFound",
+            restricted: "notFound",
+            token_conflict: "invalid",
+            token_ended: "invalid",
+            not_found: "notFound",
+            in_use: "resourceInUseByAnotherResource",
+            invalid: "invalid",
+        },
+    }
+}
+
+fn azure() -> Rules {
+    Rules {
+        cloud: Cloud::Azure,
+        boot: delay(20, 0.4),
+        ready: delay(15, 0.3),
+        stop: Range::seconds(30, 120),
+        visible_after: Range::seconds(0, 5),
+        ended_listed: Duration::ZERO,
+        notice: Notice {
+            lead: Duration::from_secs(30),
+            short_share: 0.3,
+            short: Range::seconds(0, 30),
+            remote: false,
+            state: InstanceState::Running,
+        },
+        rebalance: None,
+        reason_capacity: "Preempt",
+        reason_price: "Preempt",
+        billing: Billing {
+            minimum: Duration::from_secs(1),
+            free_if_reclaimed_within: None,
+            states: &[InstanceState::Running, InstanceState::Stopped],
+        },
+        extras: Extras {
+            disk_gib_month: Usd::from_micros(75_000),
+            disk_europe_percent: 110,
+            disk_australia_percent: 125,
+            disk_sizes_gib: &[4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_767],
+            disk_gib_default: 30,
+            address: UsdPerHour::from_micros(5_000),
+            address_spot: UsdPerHour::from_micros(5_000),
+        },
+        launch_max: 10_000,
+        terminate_max: 100,
+        page_size: 1_000,
+        user_data_bytes_max: 65_535,
+        token_kept: 5 * HOUR,
+        all_or_nothing: true,
+        native_expiry: false,
+        price_max: true,
+        capacity_scores: true,
+        tells_sold_out: true,
+        actions: Actions {
+            firewall: "networkSecurityGroups.PUT",
+            template: "resourceGroups.PUT",
+            launch: "fleets.PUT",
+            list: "virtualMachines.LIST",
+            terminate: "virtualMachinesExecuteDelete.POST",
+            offers: "skus.LIST",
+            prices: "retailPrices.LIST",
+            scores: "placementScores.POST",
+            quotas: "usages.LIST",
+            preemptions: "virtualMachines.LIST",
+            inventory: "resources.LIST",
+            delete: "resourceGroups.DELETE",
+        },
+        codes: Codes {
+            capacity_spot: "SkuNotAvailable",
+            capacity_on_demand: "ZonalAllocationFailed",
+            below_minimum: "AllocationFailed",
+            quota_spot: "OperationNotAllowed",
+            quota_on_demand: "OperationNotAllowed",
+            throttle: "SubscriptionRequestsThrottled",
+            outage: "InternalServerError",
+            price_max: "SpotPriceGreaterThanProvidedMaxPrice",
+            not_in_zone: "SkuNotAvailable",
+            restricted: "SkuNotAvailable",
+            token_conflict: "PropertyChangeNotAllowed",
+            token_ended: "ResourceNotFound",
+            not_found: "ResourceNotFound",
+            in_use: "InUseSubnetCannotBeDeleted",
+            invalid: "InvalidParameter",
+        },
+    }
+}
