@@ -1,0 +1,77 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skyfleet_core::Result;
+
+use crate::world::World;
+
+/// One provider in one set-up, under test: how it is connected, and what is expected of it.
+#[derive(Clone)]
+pub struct Arm {
+    name: &'static str,
+    connect: Arc<dyn Fn(u64) -> Result<World> + Send + Sync>,
+    pin: PathBuf,
+    gaps: Vec<(&'static str, &'static str)>,
+}
+
+impl Arm {
+    /// An arm with this name: the first part of its cases' names, and the middle part of the file
+    /// where its capability is pinned, `tests/capability.<name>.toml` in the crate under test.
+    /// With an empty name there is no first part, and the file is `tests/capability.toml`.
+    ///
+    /// `connect` is called once for each case, with the seed of its randomness: each case has a
+    /// provider of its own, and a simulated arm gives it a world of its own, so that nothing
+    /// depends on the order. It does no network I/O. It is also called once at the start, to learn
+    /// the capability and the levers.
+    pub fn new(name: &'static str, connect: impl Fn(u64) -> Result<World> + Send + Sync + 'static) -> Self {
+        let file = if name.is_empty() { "capability.toml".to_owned() } else { format!("capability.{name}.toml") };
+        let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
+        Self { name, connect: Arc::new(connect), pin: root.join("tests").join(file), gaps: Vec::new() }
+    }
+
+    /// The capability is pinned in another file.
+    #[must_use]
+    pub fn pinned_in(mut self, file: impl Into<PathBuf>) -> Self {
+        self.pin = file.into();
+        self
+    }
+
+    /// A clause that the provider is known not to keep yet, and why. Its cases are ignored with
+    /// that reason, never passed.
+    #[must_use]
+    pub fn known_gap(mut self, clause: &'static str, reason: &'static str) -> Self {
+        self.gaps.push((clause, reason));
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn connect(&self, seed: u64) -> Result<World> {
+        (self.connect)(seed)
+    }
+
+    pub(crate) fn gap(&self, clause: &str) -> Option<&'static str> {
+        self.gaps.iter().find(|(id, _)| *id == clause).map(|(_, reason)| *reason)
+    }
+
+    /// The clauses named as gaps.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = &'static str> {
+        self.gaps.iter().map(|(id, _)| *id)
+    }
+
+    /// The pinned capability as it is written, or how to pin it.
+    pub(crate) fn pinned(&self) -> std::result::Result<String, String> {
+        std::fs::read_to_string(&self.pin)
+            .map_err(|error| format!("no capability is pinned in {}: {error}", self.pin.display()))
+    }
+}
+
+impl fmt::Debug for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arm").field("name", &self.name).field("pin", &self.pin).field("gaps", &self.gaps).finish()
+    }
+}
