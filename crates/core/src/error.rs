@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Market, OfferId, QuotaId, Region, TypeName, Zone};
 
 /// A result whose error is one word wide.
@@ -80,7 +82,8 @@ pub enum Retry {
 }
 
 /// What an error closes: the narrowest thing that the cloud's code names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Scope {
     /// One type in one zone on one market. Unknown codes end here.

@@ -9,12 +9,14 @@
 //! | what happened | [`Event`], [`LaunchReport`], [`TeardownReport`], [`Timeline`] |
 
 mod budget;
+mod catalogue;
 mod config;
 mod event;
 mod explain;
 mod fleet;
 mod launch;
 mod memory;
+mod nearest;
 mod plan;
 mod policy;
 mod search;
@@ -24,14 +26,15 @@ mod supervise;
 mod teardown;
 mod timeline;
 
-pub use budget::{Bill, BudgetState};
-pub use config::Config;
+pub use budget::{Bill, BudgetState, Meter};
+pub use catalogue::Catalogue;
+pub use config::{Config, ConfigBuilder, unknown_provider};
 pub use event::{Event, EventKind};
 pub use explain::{Rejection, Why};
 pub use fleet::Fleet;
 pub use launch::LaunchReport;
 pub use memory::CapacityMemory;
-pub use plan::{Cost, Lot, Plan, plan};
+pub use plan::{Cost, Lot, Plan, Terms, plan};
 pub use policy::{PreemptionPolicy, Replacement};
 pub use search::{Candidate, Search, search};
 pub use skyfleet_core as core;

@@ -128,3 +128,33 @@ pub struct Limits {
     /// Whether an offer without a known price may be bought.
     pub unknown_prices: bool,
 }
+
+impl Spec {
+    /// A spec for `target` spot instances of any kind, spread over zones, without public address.
+    pub fn new(target: u32) -> Self {
+        Self {
+            need: Need::default(),
+            target,
+            min: 1,
+            fulfilment: Fulfilment::default(),
+            deadline: None,
+            zones: ZoneMode::default(),
+            market: MarketMix::Spot,
+            limits: Limits::default(),
+            image: "debian-12".to_owned(),
+            user_data: String::new(),
+            disk_gib: 10,
+            public_ip: false,
+            inbound_ports: Vec::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Checks that the values fit together.
+    ///
+    /// # Errors
+    /// `InvalidConfig` with the key, what is wrong with it, and what would be right.
+    pub fn check(&self) -> skyfleet_core::Result<()> {
+        todo!()
+    }
+}

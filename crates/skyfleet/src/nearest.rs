@@ -1,0 +1,41 @@
+//! The nearest names to one that does not exist.
+
+/// How many names are offered at most.
+const OFFERED_MAX: usize = 3;
+
+/// The known names that a mistyped one most likely means, nearest first; none when nothing is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = name.to_lowercase();
+    let mut near: Vec<(u32, &str)> = known
+        .into_iter()
+        .map(|k| ((strsim::jaro_winkler(&wanted, &k.to_lowercase()) * 1e6) as u32, k))
+        .filter(|(likeness, _)| *likeness >= 750_000)
+        .collect();
+    near.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    near.dedup_by(|a, b| a.1 == b.1);
+    near.truncate(OFFERED_MAX);
+    near.into_iter().map(|(_, k)| k).collect()
+}
+
+/// `; did you mean "a" or "b"?`, or nothing when nothing is near.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near: Vec<String> = nearest(name, known).into_iter().map(|k| format!("{k:?}")).collect();
+    match near.as_slice() {
+        [] => String::new(),
+        [one] => format!("; did you mean {one}?"),
+        [rest @ .., last] => format!("; did you mean {} or {last}?", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_comes_first_and_far_ones_not_at_all() {
+        assert_eq!(nearest("targt", ["min", "target", "market"]), ["target", "market"]);
+        assert!(nearest("xyz", ["min", "target"]).is_empty());
+        assert_eq!(did_you_mean("M7G.large", ["m7g.large"]), "; did you mean \"m7g.large\"?");
+        assert_eq!(did_you_mean("xyz", ["min"]), "");
+    }
+}
