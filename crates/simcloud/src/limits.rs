@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -6,51 +7,487 @@ use skyfleet_core::Timestamp;
 use crate::catalog::Cloud;
 
 /// A call that came too fast.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
-    /// When the same call would be let in.
+    /// When the same call may be let in.
     pub retry_after: Duration,
-    /// The cloud's own code: `RequestLimitExceeded`, `rateLimitExceeded`, `SubscriptionRequestsThrottled`.
-    pub code: String,
+    /// The cloud's own code: `RequestLimitExceeded`, `rateLimitExceeded`, and on Azure
+    /// `SubscriptionRequestsThrottled` from Resource Manager but `OperationNotAllowed` from the
+    /// service behind it.
+    pub code: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// Which limit: `RunInstances resources`, `Microsoft.Compute/HighCostGet`.
     pub limit: String,
 }
 
-/// The rate limits of one account on one cloud. Deterministic, and all of its state is
-/// serializable.
+/// The rate limits of one account on one cloud, as documented by it. Deterministic; all of its
+/// state is serializable.
+///
+/// Sources: EC2 developer guide, "Request throttling"; Compute Engine, "Rate quotas" (the last
+/// edition that printed default values) and "About bulk creation of VMs"; Azure, "How Resource
+/// Manager throttles requests" and "Compute throttling limits".
+///
+/// Actions are the cloud's own names. EC2: `RunInstances`; a listing without filter and page size
+/// is `DescribeInstances unfiltered`. Compute Engine: `instances.delete`. Azure:
+/// `virtualMachines.PUT`, `.GET` for one resource and `.LIST` for many. The neutral cloud has no
+/// limits.
+///
+/// ```
+/// use skyfleet_simcloud::{Cloud, limits::ApiLimits};
+/// let mut limits = ApiLimits::of(Cloud::Aws);
+/// let now = skyfleet_core::Timestamp::UNIX_EPOCH;
+/// limits.admit("RunInstances", "us-east-1", 1_000, now).unwrap();
+/// let throttle = limits.admit("RunInstances", "us-east-1", 20, now).unwrap_err();
+/// assert_eq!((throttle.status, throttle.retry_after.as_secs()), (503, 10));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiLimits {
     cloud: Cloud,
+    /// What has been drawn, by region and limit. A limit that was never drawn on is full.
+    levels: BTreeMap<String, Level>,
+    /// When the calls in flight end.
+    in_flight: BTreeMap<String, Vec<Timestamp>>,
+    overrides: Vec<Override>,
+}
+
+/// What is left of one limit, and when that was so.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Level {
+    left: f64,
+    at: Timestamp,
+}
+
+/// The fault `throttle`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Override {
+    action: Option<String>,
+    rps: f64,
+    burst: f64,
+    level: Option<Level>,
+}
+
+/// One documented limit that a call runs into.
+struct Limit {
+    name: String,
+    shape: Shape,
+    /// How much of it the call draws.
+    draws: f64,
+    /// Whether it spans the regions.
+    global: bool,
+    code: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    /// A token bucket that refills all the time.
+    Bucket { capacity: f64, per_second: f64 },
+    /// So many in each window; windows begin together, at whole multiples of their length.
+    Window { most: f64, seconds: i64 },
+    /// So many at a time.
+    InFlight { most: usize },
+}
+
+/// Tokens are drawn in whole numbers and refilled in fractions: what is missing by less than this
+/// is a rounding error.
+const ROUNDING: f64 = 1e-6;
+
+impl Shape {
+    /// What is left at a time.
+    fn left(self, level: Option<&Level>, now: Timestamp) -> f64 {
+        match (self, level) {
+            (Self::Bucket { capacity, .. }, None) => capacity,
+            (Self::Bucket { capacity, per_second }, Some(level)) => {
+                let seconds = now.duration_since(level.at).as_secs_f64().max(0.0);
+                (level.left + seconds * per_second).min(capacity)
+            }
+            (Self::Window { seconds, .. }, Some(level)) if window(level.at, seconds) == window(now, seconds) => {
+                level.left
+            }
+            (Self::Window { most, .. }, _) => most,
+            (Self::InFlight { most }, _) => most as f64,
+        }
+    }
+
+    /// How long until `draws` are there, when only `left` are.
+    fn wait(self, left: f64, draws: f64, now: Timestamp) -> Duration {
+        match self {
+            Self::Bucket { capacity, per_second } => {
+                let missing = draws.min(capacity) - left;
+                // A bucket that never refills: come back in a minute and see.
+                let seconds = if per_second > 0.0 { missing / per_second } else { 60.0 };
+                Duration::from_millis((seconds * 1_000.0 - ROUNDING).ceil().clamp(1.0, 8.64e7) as u64)
+            }
+            Self::Window { seconds, .. } => {
+                let end = (window(now, seconds) + 1) * seconds;
+                Duration::from_nanos((i128::from(end) * 1_000_000_000 - now.as_nanosecond()).max(0) as u64)
+            }
+            Self::InFlight { .. } => Duration::from_secs(1),
+        }
+    }
+}
+
+fn window(at: Timestamp, seconds: i64) -> i64 {
+    at.as_second().div_euclid(seconds)
 }
 
 impl ApiLimits {
     /// The documented limits of a cloud, with all buckets full.
     pub fn of(cloud: Cloud) -> Self {
-        Self { cloud }
+        Self { cloud, levels: BTreeMap::new(), in_flight: BTreeMap::new(), overrides: Vec::new() }
     }
 
-    /// Lets a call in, or not. `resources` is how many instances it launches or ends; a call that
-    /// is refused draws on nothing.
+    /// Lets a call in, or not. `region` is `global` for calls that have none. `resources` is how
+    /// many instances the call launches or ends. A call that is refused draws on nothing.
     ///
     /// # Errors
     /// A [`Throttle`]: when to come back, and the cloud's own code and status.
     pub fn admit(
         &mut self,
-        _action: &str,
-        _region: &str,
-        _resources: u32,
-        _now: Timestamp,
+        action: &str,
+        region: &str,
+        resources: u32,
+        now: Timestamp,
     ) -> Result<(), Throttle> {
+        let (code, status) = refusal(self.cloud);
+        for fault in self.overrides.iter().filter(|fault| fault.covers(action)) {
+            let left = fault.shape().left(fault.level.as_ref(), now);
+            if left + ROUNDING < 1.0 {
+                let retry_after = fault.shape().wait(left, 1.0, now);
+                return Err(Throttle { retry_after, code, status, limit: "fault".to_owned() });
+            }
+        }
+        let limits = limits(self.cloud, action, resources);
+        for limit in &limits {
+            let key = limit.key(region);
+            if let Shape::InFlight { most } = limit.shape {
+                let ends = self.in_flight.entry(key).or_default();
+                ends.retain(|end| *end > now);
+                if ends.len() >= most {
+                    let first = ends.iter().min().map_or(Duration::ZERO, |end| until(now, *end));
+                    return Err(Throttle { retry_after: first, code, status, limit: limit.name.clone() });
+                }
+                continue;
+            }
+            let left = limit.shape.left(self.levels.get(&key), now);
+            if left + ROUNDING < limit.draws {
+                let retry_after = limit.shape.wait(left, limit.draws, now);
+                return Err(Throttle { retry_after, code: limit.code, status, limit: limit.name.clone() });
+            }
+        }
+        for fault in self.overrides.iter_mut().filter(|fault| fault.covers(action)) {
+            let left = fault.shape().left(fault.level.as_ref(), now) - 1.0;
+            fault.level = Some(Level { left, at: now });
+        }
+        for limit in limits.iter().filter(|limit| !matches!(limit.shape, Shape::InFlight { .. })) {
+            let key = limit.key(region);
+            let left = limit.shape.left(self.levels.get(&key), now) - limit.draws;
+            self.levels.insert(key, Level { left, at: now });
+        }
         Ok(())
     }
 
     /// Says until when a call that was let in goes on, for limits on calls in flight (bulk
     /// inserts of Compute Engine). A call that nobody holds counts as done.
-    pub fn hold(&mut self, _action: &str, _region: &str, _until: Timestamp) {}
+    pub fn hold(&mut self, action: &str, region: &str, until: Timestamp) {
+        for limit in limits(self.cloud, action, 0) {
+            if let Shape::InFlight { .. } = limit.shape {
+                self.in_flight.entry(limit.key(region)).or_default().push(until);
+            }
+        }
+    }
 
-    /// The fault `throttle`: a token bucket before the documented limits, for one action or (with
-    /// `None`) for all together. `rps` `None` lifts it.
-    pub fn set_throttle(&mut self, _action: Option<&str>, _rps: Option<f64>, _burst: Option<u32>) {}
+    /// What is left of each limit that an action runs into, for the headers that count down
+    /// (Azure): `subscription-reads`, `Microsoft.Compute/HighCostGet`.
+    pub fn remaining(&self, action: &str, region: &str, now: Timestamp) -> Vec<(String, u32)> {
+        let left = |limit: &Limit| limit.shape.left(self.levels.get(&limit.key(region)), now) as u32;
+        limits(self.cloud, action, 0).into_iter().map(|limit| (limit.name.clone(), left(&limit))).collect()
+    }
+
+    /// The fault `throttle`: a token bucket in front of the documented limits, for one action or
+    /// (with `None`) for all together. It begins full. `rps` `None` lifts it; `burst` is at least
+    /// 1 and, unless given, one second's worth.
+    pub fn set_throttle(&mut self, action: Option<&str>, rps: Option<f64>, burst: Option<u32>) {
+        self.overrides.retain(|fault| fault.action.as_deref() != action);
+        if let Some(rps) = rps.filter(|rps| rps.is_finite()) {
+            let rps = rps.max(0.0);
+            let burst = burst.map_or(rps, f64::from).max(1.0);
+            self.overrides.push(Override { action: action.map(str::to_owned), rps, burst, level: None });
+        }
+    }
+}
+
+impl Override {
+    fn covers(&self, action: &str) -> bool {
+        self.action.as_deref().is_none_or(|covered| covered == action)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Bucket { capacity: self.burst, per_second: self.rps }
+    }
+}
+
+impl Limit {
+    fn key(&self, region: &str) -> String {
+        format!("{}/{}", if self.global { "global" } else { region }, self.name)
+    }
+}
+
+fn until(now: Timestamp, end: Timestamp) -> Duration {
+    Duration::try_from(end.duration_since(now)).unwrap_or_default()
+}
+
+/// The cloud's own code and status for a call that comes too fast.
+fn refusal(cloud: Cloud) -> (&'static str, u16) {
+    match cloud {
+        Cloud::Neutral => ("rate-limited", 429),
+        Cloud::Aws => ("RequestLimitExceeded", 503),
+        Cloud::Gcp => ("rateLimitExceeded", 403),
+        Cloud::Azure => ("SubscriptionRequestsThrottled", 429),
+    }
+}
+
+fn limits(cloud: Cloud, action: &str, resources: u32) -> Vec<Limit> {
+    match cloud {
+        Cloud::Neutral => Vec::new(),
+        Cloud::Aws => aws(action, resources),
+        Cloud::Gcp => gcp(action),
+        Cloud::Azure => azure(action),
+    }
+}
+
+/// Per account and region: a bucket of requests for each action, and one of resources for the
+/// actions that start and end instances. Whether `CreateFleet` draws on the resources of
+/// `RunInstances` is not documented; here it does, which is what a careful caller plans for.
+fn aws(action: &str, resources: u32) -> Vec<Limit> {
+    let bucket = |name: String, capacity: u32, per_second: u32, draws: u32| Limit {
+        name,
+        shape: Shape::Bucket { capacity: f64::from(capacity), per_second: f64::from(per_second) },
+        draws: f64::from(draws),
+        global: false,
+        code: "RequestLimitExceeded",
+    };
+    let reads = ["Describe", "Get", "List", "Search"].iter().any(|verb| action.starts_with(verb));
+    let (capacity, per_second) = match action {
+        "RunInstances" | "StartInstances" => (5, 2),
+        "TerminateInstances" | "CreateLaunchTemplateVersion" | "CreateVolume" | "DeleteVolume"
+        | "CreateNetworkInterface" | "DeleteNetworkInterface" => (100, 5),
+        "CreateTags" | "DeleteTags" => (100, 10),
+        "CreateNatGateway" => (10, 1),
+        _ if reads && action.ends_with(" unfiltered") => (50, 10),
+        _ if reads => (100, 20),
+        _ => (50, 5),
+    };
+    let mut limits = vec![bucket(action.to_owned(), capacity, per_second, 1)];
+    let resource = match action {
+        "RunInstances" | "CreateFleet" => Some(("RunInstances resources", 2)),
+        "StartInstances" => Some(("StartInstances resources", 2)),
+        "StopInstances" => Some(("StopInstances resources", 20)),
+        "TerminateInstances" => Some(("TerminateInstances resources", 20)),
+        _ => None,
+    };
+    limits.extend(resource.map(|(name, per_second)| bucket(name.to_owned(), 1_000, per_second, resources)));
+    limits
+}
+
+/// Per project and region (or `global`): groups of calls, each with 1,500 a minute that come back
+/// together at the full minute, and the limits of bulk inserts.
+fn gcp(action: &str) -> Vec<Limit> {
+    let limit = |name: &str, shape, global| Limit {
+        name: name.to_owned(),
+        shape,
+        draws: 1.0,
+        global,
+        code: "rateLimitExceeded",
+    };
+    let (resource, method) = action.rsplit_once('.').unwrap_or(("", action));
+    let group = match method {
+        "aggregatedList" | "wait" => "heavy-weight reads",
+        "list" => "lists",
+        "get" if resource.ends_with("Operations") => "operation reads",
+        "get" => "reads",
+        _ => "mutations",
+    };
+    let mut limits = vec![limit(group, Shape::Window { most: 1_500.0, seconds: 60 }, false)];
+    if method == "bulkInsert" {
+        limits.push(limit("bulk inserts", Shape::Window { most: 20.0, seconds: 1 }, true));
+        limits.push(limit("bulk inserts in flight", Shape::InFlight { most: 10 }, true));
+    }
+    limits
+}
+
+/// Two layers: Resource Manager counts every call per subscription and region (and 15 times that
+/// over all regions); the compute and network services count behind it.
+fn azure(action: &str) -> Vec<Limit> {
+    let limit = |name: &str, shape, global, code| Limit { name: name.to_owned(), shape, draws: 1.0, global, code };
+    let (resource, verb) = action.rsplit_once('.').unwrap_or((action, "GET"));
+    if resource == "retailPrices" {
+        // Served by another host, to everybody.
+        return Vec::new();
+    }
+    let (class, capacity, per_second) = match verb {
+        "GET" | "LIST" => ("reads", 250.0, 25.0),
+        "DELETE" => ("deletes", 200.0, 10.0),
+        _ => ("writes", 200.0, 10.0),
+    };
+    let front = |name: &str, times: f64, global| {
+        let shape = Shape::Bucket { capacity: capacity * times, per_second: per_second * times };
+        limit(&format!("{name}-{class}"), shape, global, "SubscriptionRequestsThrottled")
+    };
+    let mut limits = vec![front("subscription", 1.0, false), front("subscription-global", 15.0, true)];
+
+    // Per minute and bucket.
+    let compute = match (resource, verb) {
+        ("virtualMachines", "PUT") => Some(("PutVM", 500.0, 1_500.0)),
+        ("virtualMachines", "PATCH") => Some(("UpdateVM", 500.0, 1_500.0)),
+        ("virtualMachines", "DELETE" | "POST") => Some(("DeleteVM", 500.0, 1_500.0)),
+        ("virtualMachines", "GET") => Some(("LowCostGet", 8_000.0, 24_000.0)),
+        ("virtualMachines", "LIST") => Some(("HighCostGet", 300.0, 900.0)),
+        ("operations", "GET") => Some(("GetOperation", 5_000.0, 15_000.0)),
+        ("virtualMachineScaleSets", "PUT") => Some(("PutVMScaleSet", 125.0, 375.0)),
+        ("virtualMachineScaleSets", "PATCH") => Some(("UpdateVMScaleSet", 500.0, 1_500.0)),
+        ("virtualMachineScaleSets", "DELETE" | "POST") => Some(("DeleteVMScaleSet", 175.0, 525.0)),
+        ("virtualMachineScaleSets", "GET") => Some(("LowCostGetVMScaleSet", 800.0, 2_400.0)),
+        ("virtualMachineScaleSets", "LIST") => Some(("HighCostGetVMScaleSet", 360.0, 1_080.0)),
+        _ => None,
+    };
+    limits.extend(compute.map(|(name, per_minute, capacity)| {
+        let shape = Shape::Bucket { capacity, per_second: per_minute / 60.0 };
+        limit(&format!("Microsoft.Compute/{name}"), shape, false, "OperationNotAllowed")
+    }));
+    if matches!(resource, "networkSecurityGroups" | "virtualNetworks" | "networkInterfaces" | "publicIPAddresses")
+    {
+        let (name, most) = if class == "reads" { ("Read", 10_000.0) } else { ("Write", 1_000.0) };
+        let shape = Shape::Window { most, seconds: 300 };
+        limits.push(limit(&format!("Microsoft.Network/{name}"), shape, false, "TooManyRequests"));
+    }
+    if resource == "resourceGraph" {
+        let shape = Shape::Window { most: 15.0, seconds: 5 };
+        limits.push(limit("Microsoft.ResourceGraph/Query", shape, true, "RateLimiting"));
+    }
+    limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    fn admitted(limits: &mut ApiLimits, action: &str, times: u32, now: Timestamp) -> u32 {
+        (0..times).filter(|_| limits.admit(action, "r", 0, now).is_ok()).count() as u32
+    }
+
+    #[test]
+    fn ec2_lets_a_thousand_instances_go_in_a_burst_and_twenty_more_after_ten_seconds() {
+        let mut limits = ApiLimits::of(Cloud::Aws);
+        limits.admit("RunInstances", "us-east-1", 1_000, at(0)).unwrap();
+        let throttle = limits.admit("RunInstances", "us-east-1", 1, at(0)).unwrap_err();
+        assert_eq!((throttle.code, throttle.status), ("RequestLimitExceeded", 503));
+        assert_eq!(throttle.limit, "RunInstances resources");
+        limits.admit("RunInstances", "eu-west-1", 1_000, at(0)).unwrap();
+        assert!(limits.admit("RunInstances", "us-east-1", 20, at(9_400)).is_err());
+        limits.admit("RunInstances", "us-east-1", 20, at(10_000)).unwrap();
+        assert!(limits.admit("RunInstances", "us-east-1", 1, at(10_000)).is_err());
+    }
+
+    #[test]
+    fn the_sixth_run_instances_within_a_second_is_throttled_and_create_fleet_has_a_bucket_of_its_own() {
+        let mut limits = ApiLimits::of(Cloud::Aws);
+        assert_eq!(admitted(&mut limits, "RunInstances", 6, at(0)), 5);
+        assert_eq!(admitted(&mut limits, "CreateFleet", 51, at(0)), 50);
+        assert_eq!(admitted(&mut limits, "CreateFleet", 9, at(1_000)), 5);
+        assert_eq!(admitted(&mut limits, "DescribeInstances", 200, at(0)), 100);
+        assert_eq!(admitted(&mut limits, "DescribeInstances unfiltered", 200, at(0)), 50);
+    }
+
+    #[test]
+    fn compute_engine_refills_at_the_full_minute() {
+        let mut limits = ApiLimits::of(Cloud::Gcp);
+        assert_eq!(admitted(&mut limits, "instances.delete", 1_501, at(15_000)), 1_500);
+        let throttle = limits.admit("instances.delete", "r", 1, at(15_500)).unwrap_err();
+        assert_eq!((throttle.code, throttle.status), ("rateLimitExceeded", 403));
+        assert_eq!(throttle.retry_after, Duration::from_millis(44_500));
+        assert!(limits.admit("instances.delete", "r", 1, at(59_999)).is_err());
+        limits.admit("instances.delete", "other", 1, at(59_999)).unwrap();
+        limits.admit("instances.aggregatedList", "r", 1, at(59_999)).unwrap();
+        limits.admit("instances.delete", "r", 1, at(60_000)).unwrap();
+    }
+
+    #[test]
+    fn compute_engine_refuses_the_21st_bulk_insert_in_a_second_and_the_11th_in_flight() {
+        let bulk = "regionInstances.bulkInsert";
+        let mut limits = ApiLimits::of(Cloud::Gcp);
+        assert_eq!(admitted(&mut limits, bulk, 25, at(0)), 20);
+        assert_eq!(admitted(&mut limits, bulk, 25, at(1_000)), 20);
+
+        for _ in 0..10 {
+            limits.admit(bulk, "r", 1, at(5_000)).unwrap();
+            limits.hold(bulk, "r", at(30_000));
+        }
+        let throttle = limits.admit(bulk, "elsewhere", 1, at(6_000)).unwrap_err();
+        assert_eq!(throttle.retry_after, Duration::from_secs(24));
+        limits.admit(bulk, "r", 1, at(30_000)).unwrap();
+    }
+
+    #[test]
+    fn resource_manager_counts_down_and_the_compute_service_refuses_in_other_words() {
+        let mut limits = ApiLimits::of(Cloud::Azure);
+        assert_eq!(admitted(&mut limits, "virtualMachines.PUT", 201, at(0)), 200);
+        let throttle = limits.admit("virtualMachines.PUT", "r", 1, at(0)).unwrap_err();
+        assert_eq!((throttle.code, throttle.status), ("SubscriptionRequestsThrottled", 429));
+        assert_eq!(throttle.limit, "subscription-writes");
+        assert_eq!(admitted(&mut limits, "virtualMachines.PUT", 20, at(1_000)), 10);
+
+        let reads = |limits: &ApiLimits, now| limits.remaining("virtualMachines.LIST", "r", now)[0].clone();
+        assert_eq!(reads(&limits, at(0)), ("subscription-reads".to_owned(), 250));
+        assert_eq!(admitted(&mut limits, "virtualMachines.LIST", 300, at(0)), 250);
+        assert_eq!(reads(&limits, at(1_000)).1, 25);
+
+        // 25 a second pass the front; the service behind it gives 900 and then 5 a second.
+        let mut refused = None;
+        for second in 1..60 {
+            for _ in 0..25 {
+                if let Err(throttle) = limits.admit("virtualMachines.LIST", "r", 0, at(second * 1_000)) {
+                    refused.get_or_insert(throttle);
+                }
+            }
+        }
+        let throttle = refused.expect("the service's own limit is reached");
+        assert_eq!((throttle.code, throttle.limit.as_str()), ("OperationNotAllowed", "Microsoft.Compute/HighCostGet"));
+    }
+
+    #[test]
+    fn a_refused_call_draws_on_nothing() {
+        let mut limits = ApiLimits::of(Cloud::Aws);
+        let before = limits.clone();
+        assert!(limits.admit("RunInstances", "r", 1_001, at(0)).is_err());
+        assert_eq!(limits, before);
+    }
+
+    #[test]
+    fn a_throttle_fault_holds_for_its_action_until_it_is_lifted() {
+        let mut limits = ApiLimits::of(Cloud::Neutral);
+        assert_eq!(admitted(&mut limits, "instances.list", 5_000, at(0)), 5_000);
+        limits.set_throttle(Some("instances.list"), Some(2.0), Some(3));
+        assert_eq!(admitted(&mut limits, "instances.list", 10, at(0)), 3);
+        assert_eq!(admitted(&mut limits, "instances.launch", 10, at(0)), 10);
+        assert_eq!(admitted(&mut limits, "instances.list", 10, at(1_000)), 2);
+        limits.set_throttle(Some("instances.list"), None, None);
+        assert_eq!(admitted(&mut limits, "instances.list", 10, at(1_000)), 10);
+        limits.set_throttle(None, Some(0.0), None);
+        assert_eq!(admitted(&mut limits, "instances.launch", 10, at(1_000)), 1);
+    }
+
+    #[test]
+    fn limits_go_on_after_a_snapshot() {
+        let mut limits = ApiLimits::of(Cloud::Aws);
+        limits.admit("RunInstances", "r", 999, at(0)).unwrap();
+        let text = serde_json::to_string(&limits).unwrap();
+        let mut copy: ApiLimits = serde_json::from_str(&text).unwrap();
+        assert_eq!(copy, limits);
+        assert!(copy.admit("RunInstances", "r", 2, at(0)).is_err());
+    }
 }
