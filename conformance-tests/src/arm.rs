@@ -25,7 +25,8 @@ impl Arm {
     /// depends on the order. It does no network I/O. It is also called once at the start, to learn
     /// the capability and the levers.
     pub fn new(name: &'static str, connect: impl Fn(u64) -> Result<World> + Send + Sync + 'static) -> Self {
-        let file = if name.is_empty() { "capability.toml".to_owned() } else { format!("capability.{name}.toml") };
+        let file =
+            if name.is_empty() { "capability.toml".to_owned() } else { format!("capability.{name}.toml") };
         let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
         Self { name, connect: Arc::new(connect), pin: root.join("tests").join(file), gaps: Vec::new() }
     }
@@ -72,6 +73,10 @@ impl Arm {
 
 impl fmt::Debug for Arm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arm").field("name", &self.name).field("pin", &self.pin).field("gaps", &self.gaps).finish()
+        f.debug_struct("Arm")
+            .field("name", &self.name)
+            .field("pin", &self.pin)
+            .field("gaps", &self.gaps)
+            .finish()
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use skyfleet_core::layers::{self, Limit};
 use skyfleet_core::{
-    Availability, Capability, Clock, FleetBlueprint, FleetName, Instance, InstanceId, LaunchRequest, Launched,
-    Market, Offer, OfferQuery, Owner, PoolBid, Prepared, Provider, Region, Result, Selector, Spread, Timestamp,
-    Token,
+    Availability, Capability, Clock, ErrorKind, FleetBlueprint, FleetName, Instance, InstanceId,
+    LaunchRequest, Launched, Market, Offer, OfferQuery, Owner, PoolBid, Prepared, Provider, Region, Result,
+    Selector, Spread, Timestamp, Token,
 };
 
 use crate::case::{Fault, Proof, ensure};
@@ -99,7 +99,9 @@ impl Bed {
         by_region
             .into_values()
             .filter(|offers| offers.len() == count)
-            .min_by_key(|offers| offers.iter().filter_map(|offer| offer.price.known()).sum::<skyfleet_core::UsdPerHour>())
+            .min_by_key(|offers| {
+                offers.iter().filter_map(|offer| offer.price.known()).sum::<skyfleet_core::UsdPerHour>()
+            })
             .ok_or_else(|| Fault::new(format!("no region lists {count} usable {market} offers")))
     }
 
@@ -151,14 +153,55 @@ impl Bed {
         Ok(launched.instances)
     }
 
+    /// As many instances as the world takes, in launches as big as the provider allows, over many
+    /// pools; at least half of them must be had.
+    pub(crate) async fn crowd(&self) -> Proof<(Fleet, BTreeSet<InstanceId>)> {
+        let (crowd, launch_max) = (self.levers.crowd.unwrap_or_default(), self.capability().launch_max);
+        let fleet = self.fleet(Market::OnDemand, 8).await?;
+        let (mut bought, mut reasons) = (BTreeSet::new(), String::new());
+        for attempt in 0..crowd.div_ceil(launch_max.max(1)) {
+            let count = launch_max.min(crowd - bought.len() as u32);
+            let launched = self.provider.launch(&fleet.request(attempt, count)).await?;
+            reasons = summary(&launched);
+            bought.extend(ids(&launched.instances));
+            if bought.len() as u32 == crowd {
+                break;
+            }
+        }
+        ensure!(
+            bought.len() as u32 > crowd / 2,
+            "of {crowd} instances {} were had; last: {reasons}",
+            bought.len()
+        );
+        Ok((fleet, bought))
+    }
+
+    /// The layers refuse the launch with this kind, and the provider never hears of it.
+    pub(crate) async fn refused(&self, request: &LaunchRequest, kind: ErrorKind) -> Proof {
+        let watch = layers::Fault::new(self.clock.clone());
+        match self.layered(watch.layer(self.bare.clone())).launch(request).await {
+            Ok(launched) => ensure!(false, "not refused: {}", summary(&launched)),
+            Err(error) => ensure!(error.kind() == kind, "refused, but as {error}"),
+        }
+        ensure!(watch.seen().is_empty(), "refused, but the provider saw {:?}", watch.seen());
+        Ok(())
+    }
+
     /// A running fleet of one owner: prepared, launched, and up.
-    pub(crate) async fn running(&self, owner: &Owner, market: Market, count: u32) -> Proof<(Fleet, Vec<InstanceId>)> {
+    pub(crate) async fn running(
+        &self,
+        owner: &Owner,
+        market: Market,
+        count: u32,
+    ) -> Proof<(Fleet, Vec<InstanceId>)> {
         let pools = self.pools(market, 2).await?;
         let fleet = self.prepare(self.blueprint(owner, "words", &pools), pools).await?;
         let instances = self.launch_all(&fleet.request(0, count)).await?;
         let ids = ids(&instances);
         self.until("the instances to run", &fleet.selector(), |listed| {
-            ids.iter().all(|id| listed.iter().any(|i| i.id == *id && i.state == skyfleet_core::InstanceState::Running))
+            ids.iter().all(|id| {
+                listed.iter().any(|i| i.id == *id && i.state == skyfleet_core::InstanceState::Running)
+            })
         })
         .await?;
         Ok((fleet, ids))
@@ -178,7 +221,8 @@ impl Bed {
                 return Ok(listed);
             }
             if self.clock.now() >= end {
-                let states: Vec<_> = listed.iter().map(|i| format!("{} {}", i.id, i.state)).take(20).collect();
+                let states: Vec<_> =
+                    listed.iter().map(|i| format!("{} {}", i.id, i.state)).take(20).collect();
                 return Err(Fault::new(format!(
                     "waited {} s for {what}; the list has {} instances: {}",
                     PATIENCE.as_secs(),
@@ -235,7 +279,8 @@ pub(crate) fn ids(instances: &[Instance]) -> Vec<InstanceId> {
 
 /// What a launch gave, in a line.
 pub(crate) fn summary(launched: &Launched) -> String {
-    let reasons: Vec<_> = launched.shortfalls.iter().map(|s| format!("{} short: {}", s.count, s.reason)).collect();
+    let reasons: Vec<_> =
+        launched.shortfalls.iter().map(|s| format!("{} short: {}", s.count, s.reason)).collect();
     format!("obtained {}; {}", launched.instances.len(), reasons.join("; "))
 }
 

@@ -87,6 +87,12 @@ pub(crate) struct Need {
     met: fn(&World) -> bool,
 }
 
+/// A lever that the case's needs say is there.
+#[track_caller]
+pub(crate) fn pull<F>(lever: &Option<F>) -> &F {
+    lever.as_ref().expect("the case's needs name the lever")
+}
+
 macro_rules! needs {
     ($($name:ident: $what:literal, $met:expr;)+) => {
         $(pub(crate) const $name: Need = Need { what: $what, met: $met };)+
@@ -105,7 +111,6 @@ needs! {
     ALL_OR_NOTHING: "applies with the capability `all_or_nothing`", |w| can(w).all_or_nothing;
     NO_ALL_OR_NOTHING: "applies without the capability `all_or_nothing`", |w| !can(w).all_or_nothing;
     NATIVE_EXPIRY: "applies with the capability `native_expiry`", |w| can(w).native_expiry;
-    NO_NATIVE_EXPIRY: "applies without the capability `native_expiry`", |w| !can(w).native_expiry;
     NOTICE: "applies with the capabilities `spot` and `notice`", |w| can(w).spot && can(w).notice.is_some();
     NO_NOTICE: "applies without the capability `notice`", |w| can(w).notice.is_none();
     SCORES: "applies with the capability `capacity_scores`", |w| can(w).capacity_scores;
@@ -117,7 +122,7 @@ needs! {
     QUOTA: "needs the lever `quota`", |w| w.levers.quota.is_some();
     FAIL: "needs the levers `fail` and `calm`", |w| w.levers.fail.is_some() && w.levers.calm.is_some();
     CALLS: "needs the lever `calls`", |w| w.levers.calls.is_some();
-    LEFTOVERS: "needs the lever `leftovers`", |w| w.levers.leftovers.is_some();
+    CROWD: "needs a world that can take a crowd", |w| w.levers.crowd.is_some();
     RECONNECT: "needs the lever `reconnect`", |w| w.levers.reconnect.is_some();
     IMPOSTOR: "needs the lever `impostor`", |w| w.levers.impostor.is_some();
     USER_DATA: "needs the lever `user_data`", |w| w.levers.user_data.is_some();

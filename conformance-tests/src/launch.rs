@@ -1,3 +1,519 @@
-use crate::case::Case;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-pub(crate) const CASES: &[Case] = &[];
+use skyfleet_core::layers::{Call, Fault as FaultLayer, Verdict};
+use skyfleet_core::{
+    Error, ErrorKind, Instance, LaunchRequest, Launched, Market, Offer, OfferId, Price, Selector, Spread,
+    UsdPerHour,
+};
+
+use crate::bed::{Bed, Fleet, ids, summary};
+use crate::case::{
+    ALL_OR_NOTHING, Case, FAIL, NATIVE_EXPIRY, NO_ALL_OR_NOTHING, NO_PRICE_MAX, NO_SPOT, PRICE_MAX, Proof,
+    ROOM, SPOT, USER_DATA, case, ensure, pull,
+};
+use crate::world::Failure;
+
+pub(crate) const CASES: &[Case] = &[
+    case!("LAUNCH-1", a_launch_gives_what_was_asked),
+    case!("LAUNCH-2", every_instance_carries_its_tags_from_the_first_look),
+    case!("LAUNCH-3", a_token_buys_once),
+    case!("LAUNCH-4", a_lost_answer_buys_nothing_twice),
+    case!("LAUNCH-4", an_answer_lost_by_the_cloud_buys_nothing_twice, [FAIL]),
+    case!("LAUNCH-5", a_token_with_another_request_conflicts),
+    case!("LAUNCH-6", a_partial_fill_is_reported_and_adds_up, [ROOM]),
+    case!("LAUNCH-6", the_other_pools_fill_what_one_cannot, [ROOM]),
+    case!("LAUNCH-7", no_room_at_all_is_a_shortfall, [ROOM]),
+    case!("LAUNCH-8", all_or_nothing_leaves_nothing, [ALL_OR_NOTHING, ROOM]),
+    case!("LAUNCH-8", all_or_nothing_gives_all, [ALL_OR_NOTHING]),
+    case!("LAUNCH-9", all_or_nothing_is_refused_where_it_cannot_be_kept, [NO_ALL_OR_NOTHING]),
+    case!("LAUNCH-10", spot_asked_is_spot_obtained, [SPOT]),
+    case!("LAUNCH-10", on_demand_asked_is_on_demand_obtained),
+    case!("LAUNCH-11", spot_is_refused_where_there_is_none, [NO_SPOT]),
+    case!("LAUNCH-12", a_highest_price_is_honoured, [PRICE_MAX]),
+    case!("LAUNCH-13", a_highest_price_is_refused_where_it_cannot_be_kept, [NO_PRICE_MAX]),
+    case!("LAUNCH-14", the_price_stays_as_it_was_at_launch),
+    case!("LAUNCH-15", unknown_zones_and_types_buy_nothing),
+    case!("LAUNCH-16", single_zone_is_one_zone),
+    case!("LAUNCH-17", an_even_spread_uses_more_than_one_pool),
+    case!("LAUNCH-18", to_prepare_again_makes_nothing),
+    case!("LAUNCH-19", a_refused_blueprint_makes_nothing),
+    case!("LAUNCH-20", a_public_address_only_when_asked),
+    case!("LAUNCH-21", user_data_reaches_the_instance, [USER_DATA]),
+    case!("LAUNCH-22", an_instance_ends_at_its_expiry, [NATIVE_EXPIRY]),
+];
+
+async fn a_launch_gives_what_was_asked(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let request = fleet.request(0, 4);
+    let launched = bed.provider.launch(&request).await?;
+    adds_up(&request, &launched)?;
+    ensure!(launched.shortfalls.is_empty(), "two cheap pools were asked for 4; {}", summary(&launched));
+    for instance in &launched.instances {
+        ensure!(
+            instance.state.is_alive(),
+            "{} is {} in the answer to its launch",
+            instance.id,
+            instance.state
+        );
+        ensure!(instance.region == request.region, "{} is in {}", instance.id, instance.region);
+    }
+    Ok(())
+}
+
+async fn every_instance_carries_its_tags_from_the_first_look(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let request = fleet.request(7, 3);
+    let launched = bed.launch_all(&request).await?;
+    let tagged = |instance: &Instance| {
+        let blueprint = &fleet.blueprint;
+        let right = instance.owner == blueprint.owner
+            && instance.fleet == blueprint.fleet
+            && instance.token == request.token
+            && *instance.labels == blueprint.labels
+            && instance.expires == request.expires;
+        if right {
+            Ok(())
+        } else {
+            Err(crate::case::Fault::new(format!("{instance:?} of {blueprint:?}, token {}", request.token)))
+        }
+    };
+    launched.iter().try_for_each(tagged)?;
+    // Whoever lists the owner sees whole instances only: from the first look on.
+    let mut seen = BTreeSet::new();
+    for _ in 0..60 {
+        let listed = bed.provider.list(&Selector::owner(&bed.owner)).await?;
+        listed.iter().try_for_each(tagged)?;
+        seen.extend(ids(&listed));
+        if seen.len() == launched.len() {
+            return Ok(());
+        }
+        bed.clock.sleep(Duration::from_secs(1)).await;
+    }
+    ensure!(false, "of {} instances {} showed in a minute", launched.len(), seen.len());
+    Ok(())
+}
+
+async fn a_token_buys_once(bed: &Bed) -> Proof {
+    for market in bed.markets() {
+        let pools = bed.pools(market, 2).await?;
+        let fleet = bed.prepare(bed.blueprint(&bed.owner, &format!("once-{market}"), &pools), pools).await?;
+        let request = fleet.request(0, 3);
+        let first = bed.launch_all(&request).await?;
+        let again = bed.launch_all(&request).await?;
+        same_ids(&first, &again)?;
+        bed.clock.sleep(Duration::from_secs(900)).await;
+        let later = bed.provider.launch(&request).await;
+        // Spot instances may have been reclaimed meanwhile: then the token is spent.
+        match later {
+            Ok(later) => ensure!(
+                later.instances.iter().all(|i| first.iter().any(|f| f.id == i.id)),
+                "a quarter of an hour later the token bought {:?}",
+                ids(&later.instances)
+            ),
+            Err(error) => ensure!(error.kind() == ErrorKind::Conflict, "a quarter of an hour later: {error}"),
+        }
+        only(bed, &first, &fleet).await?;
+    }
+    Ok(())
+}
+
+async fn a_lost_answer_buys_nothing_twice(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let request = fleet.request(0, 3);
+    // The cloud acts twice, and twice nobody hears.
+    let mut lost = 0;
+    let fault = FaultLayer::new(bed.clock.clone()).rule(move |call| match call {
+        Call::Launch(_) if lost < 2 => {
+            lost += 1;
+            Verdict::FailAfter(Error::new(ErrorKind::Unavailable, "the answer was lost on purpose"))
+        }
+        _ => Verdict::Pass,
+    });
+    let deaf = fault.layer(bed.provider.clone());
+    for _ in 0..2 {
+        ensure!(deaf.launch(&request).await.is_err(), "a lost answer arrived");
+    }
+    let heard = deaf.launch(&request).await?;
+    ensure!(heard.instances.len() == 3, "asked again under the same token: {}", summary(&heard));
+    only(bed, &heard.instances, &fleet).await
+}
+
+async fn an_answer_lost_by_the_cloud_buys_nothing_twice(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let request = fleet.request(0, 3);
+    pull(&bed.levers.fail)(Failure::AnswerLost)?;
+    match bed.provider.launch(&request).await {
+        Ok(launched) => ensure!(false, "no answer got through; {}", summary(&launched)),
+        Err(error) => ensure!(error.kind() == ErrorKind::Unavailable, "the answer was lost: {error}"),
+    }
+    pull(&bed.levers.calm)();
+    let heard = bed.launch_all(&request).await?;
+    only(bed, &heard, &fleet).await
+}
+
+async fn a_token_with_another_request_conflicts(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let request = fleet.request(0, 2);
+    let first = bed.launch_all(&request).await?;
+    let others = [
+        LaunchRequest { count: 5, ..request.clone() },
+        LaunchRequest { pools: request.pools[1..].to_vec(), ..request.clone() },
+    ];
+    for other in others {
+        match bed.provider.launch(&other).await {
+            Ok(launched) => {
+                ensure!(false, "the spent token was taken for another request: {}", summary(&launched))
+            }
+            Err(error) => ensure!(error.kind() == ErrorKind::Conflict, "{error}"),
+        }
+    }
+    only(bed, &first, &fleet).await
+}
+
+async fn a_partial_fill_is_reported_and_adds_up(bed: &Bed) -> Proof {
+    for market in bed.markets() {
+        let pools = bed.pools(market, 1).await?;
+        pull(&bed.levers.room)(&pools[0].id(), 2)?;
+        let fleet = bed.prepare(bed.blueprint(&bed.owner, &format!("part-{market}"), &pools), pools).await?;
+        let request = fleet.request(0, 5);
+        let launched = bed.provider.launch(&request).await?;
+        adds_up(&request, &launched)?;
+        ensure!(launched.instances.len() == 2, "2 of 5 have room; {}", summary(&launched));
+        only(bed, &launched.instances, &fleet).await?;
+    }
+    Ok(())
+}
+
+async fn the_other_pools_fill_what_one_cannot(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 3).await?;
+    pull(&bed.levers.room)(&fleet.pools[0].id(), 0)?;
+    for (attempt, spread) in [Spread::Packed, Spread::Even].into_iter().enumerate() {
+        let request = LaunchRequest { spread, ..fleet.request(attempt as u32, 4) };
+        let launched = bed.provider.launch(&request).await?;
+        adds_up(&request, &launched)?;
+        ensure!(
+            launched.instances.len() == 4,
+            "two of three pools have room, {spread:?}: {}",
+            summary(&launched)
+        );
+        let closed = fleet.pools[0].id();
+        ensure!(
+            launched.instances.iter().all(|i| i.offer != closed),
+            "{closed} has no room and gave instances"
+        );
+    }
+    Ok(())
+}
+
+async fn no_room_at_all_is_a_shortfall(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    close(bed, &fleet, 0)?;
+    let request = fleet.request(0, 3);
+    let launched = bed.provider.launch(&request).await?;
+    adds_up(&request, &launched)?;
+    ensure!(launched.instances.is_empty(), "no pool has room; {}", summary(&launched));
+    only(bed, &[], &fleet).await
+}
+
+async fn all_or_nothing_leaves_nothing(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    close(bed, &fleet, 3)?;
+    let request = LaunchRequest { count_min: 5, ..fleet.request(0, 5) };
+    let launched = bed.provider.launch(&request).await?;
+    adds_up(&request, &launched)?;
+    ensure!(launched.instances.is_empty(), "3 of 5 have room, all or nothing: {}", summary(&launched));
+    only(bed, &[], &fleet).await
+}
+
+async fn all_or_nothing_gives_all(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    let request = LaunchRequest { count_min: 5, ..fleet.request(0, 5) };
+    let all = bed.launch_all(&request).await?;
+    only(bed, &all, &fleet).await
+}
+
+async fn all_or_nothing_is_refused_where_it_cannot_be_kept(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    bed.refused(&LaunchRequest { count_min: 5, ..fleet.request(0, 5) }, ErrorKind::Unsupported).await
+}
+
+async fn spot_asked_is_spot_obtained(bed: &Bed) -> Proof {
+    obtained_as_asked(bed, Market::Spot).await
+}
+
+async fn on_demand_asked_is_on_demand_obtained(bed: &Bed) -> Proof {
+    obtained_as_asked(bed, Market::OnDemand).await
+}
+
+async fn obtained_as_asked(bed: &Bed, market: Market) -> Proof {
+    let fleet = bed.fleet(market, 2).await?;
+    let request = fleet.request(0, 4);
+    let launched = bed.provider.launch(&request).await?;
+    adds_up(&request, &launched)?;
+    ensure!(!launched.instances.is_empty(), "cheap {market} pools gave nothing; {}", summary(&launched));
+    let wanted = ids(&launched.instances);
+    let listed = bed
+        .until("the list to show the launch", &fleet.selector(), |list| {
+            wanted.iter().all(|id| list.iter().any(|i| i.id == *id))
+        })
+        .await?;
+    for instance in launched.instances.iter().chain(&listed) {
+        ensure!(
+            instance.offer.market == market,
+            "{} was asked for, {} is {}",
+            market,
+            instance.id,
+            instance.offer
+        );
+    }
+    Ok(())
+}
+
+async fn spot_is_refused_where_there_is_none(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    let mut request = LaunchRequest { market: Market::Spot, ..fleet.request(0, 1) };
+    request.pools[0].offer.market = Market::Spot;
+    bed.refused(&request, ErrorKind::Unsupported).await
+}
+
+async fn a_highest_price_is_honoured(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::Spot, 2).await?;
+    let price = |pool: &Offer| pool.price.known().expect("the suite's pools have a price");
+
+    let mut low = fleet.request(0, 2);
+    for (bid, pool) in low.pools.iter_mut().zip(&fleet.pools) {
+        bid.price_max = Some(UsdPerHour::from_micros(price(pool).micros() / 2));
+    }
+    let launched = bed.provider.launch(&low).await?;
+    adds_up(&low, &launched)?;
+    let caps = caps(&low);
+    for instance in &launched.instances {
+        let cap = caps.get(&instance.offer).copied().flatten();
+        ensure!(
+            matches!((instance.price, cap), (Price::Known(price), Some(cap)) if price <= cap),
+            "{} costs {}, the bid for {} was at most {cap:?}",
+            instance.id,
+            instance.price,
+            instance.offer
+        );
+    }
+
+    let mut high = fleet.request(1, 2);
+    for (bid, pool) in high.pools.iter_mut().zip(&fleet.pools) {
+        bid.price_max = Some(UsdPerHour::from_micros(price(pool).micros() * 4));
+    }
+    let launched = bed.provider.launch(&high).await?;
+    adds_up(&high, &launched)?;
+    ensure!(!launched.instances.is_empty(), "four times the price bought nothing; {}", summary(&launched));
+    Ok(())
+}
+
+async fn a_highest_price_is_refused_where_it_cannot_be_kept(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    let mut request = fleet.request(0, 1);
+    request.pools[0].price_max = fleet.pools[0].price.known();
+    bed.refused(&request, ErrorKind::Unsupported).await
+}
+
+async fn the_price_stays_as_it_was_at_launch(bed: &Bed) -> Proof {
+    for market in bed.markets() {
+        let pools = bed.pools(market, 1).await?;
+        let fleet = bed.prepare(bed.blueprint(&bed.owner, &format!("price-{market}"), &pools), pools).await?;
+        let launched = bed.launch_all(&fleet.request(0, 2)).await?;
+        let at_launch: BTreeMap<_, _> = launched.iter().map(|i| (i.id.clone(), i.price)).collect();
+        for _ in 0..4 {
+            for instance in bed.provider.list(&fleet.selector()).await? {
+                let then = at_launch.get(&instance.id);
+                ensure!(
+                    then == Some(&instance.price),
+                    "{}: {:?} at launch, {} now",
+                    instance.id,
+                    then,
+                    instance.price
+                );
+                ensure!(instance.price.known() != Some(UsdPerHour::ZERO), "{} costs nothing", instance.id);
+            }
+            bed.clock.sleep(Duration::from_secs(3_600)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn unknown_zones_and_types_buy_nothing(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    let known = fleet.pools[0].id();
+    let unknown = [
+        OfferId { zone: "atlantis-1z".into(), ..known.clone() },
+        OfferId { instance_type: "quantum.42xlarge".into(), ..known },
+    ];
+    for (attempt, offer) in unknown.into_iter().enumerate() {
+        let mut request = fleet.request(attempt as u32, 1);
+        request.pools[0].offer = offer.clone();
+        match bed.provider.launch(&request).await {
+            Ok(launched) => ensure!(false, "{offer}: {}", summary(&launched)),
+            Err(error) => ensure!(error.kind() == ErrorKind::InvalidRequest, "{offer}: {error}"),
+        }
+    }
+    only(bed, &[], &fleet).await
+}
+
+async fn single_zone_is_one_zone(bed: &Bed) -> Proof {
+    let fleet = across_zones(bed).await?;
+    let request = LaunchRequest { spread: Spread::SingleZone, ..fleet.request(0, 6) };
+    let launched = bed.provider.launch(&request).await?;
+    adds_up(&request, &launched)?;
+    let zones: BTreeSet<_> = launched.instances.iter().map(|i| &i.offer.zone).collect();
+    ensure!(zones.len() == 1, "one zone was asked for, obtained {zones:?}; {}", summary(&launched));
+    Ok(())
+}
+
+async fn an_even_spread_uses_more_than_one_pool(bed: &Bed) -> Proof {
+    let fleet = across_zones(bed).await?;
+    let instances = bed.launch_all(&LaunchRequest { spread: Spread::Even, ..fleet.request(0, 6) }).await?;
+    let pools: BTreeSet<_> = instances.iter().map(|i| &i.offer).collect();
+    ensure!(pools.len() > 1, "6 instances over {} pools all came from {pools:?}", fleet.pools.len());
+    Ok(())
+}
+
+async fn to_prepare_again_makes_nothing(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let before = bed.provider.inventory(&bed.owner).await?;
+    let again = bed.provider.prepare(&fleet.blueprint).await?;
+    ensure!(again == fleet.prepared, "the second call gave {again:?}, the first {:?}", fleet.prepared);
+    let after = bed.provider.inventory(&bed.owner).await?;
+    ensure!(before == after, "the second call made something: {before:?} before, {after:?} after");
+    Ok(())
+}
+
+async fn a_refused_blueprint_makes_nothing(bed: &Bed) -> Proof {
+    let pools = bed.pools(Market::OnDemand, 1).await?;
+    let good = bed.blueprint(&bed.owner, "refused", &pools);
+    let mut nowhere = good.clone();
+    // The good region first: what was made there before the bad one was seen must go again.
+    nowhere.regions.push("atlantis-1".into());
+    let mut no_image = good;
+    no_image.image = "no-such-image-anywhere".to_owned();
+    for bad in [nowhere, no_image] {
+        match bed.provider.prepare(&bad).await {
+            Ok(prepared) => ensure!(false, "{:?}, image {}: {prepared:?}", bad.regions, bad.image),
+            Err(error) => ensure!(error.kind() == ErrorKind::InvalidRequest, "{error}"),
+        }
+    }
+    bed.clock.sleep(Duration::from_secs(90)).await;
+    let inventory = bed.provider.inventory(&bed.owner).await?;
+    ensure!(inventory.proves_empty(), "refused, and yet there is {inventory:?}");
+    Ok(())
+}
+
+async fn a_public_address_only_when_asked(bed: &Bed) -> Proof {
+    let pools = bed.pools(Market::OnDemand, 1).await?;
+    for public_ip in [false, true] {
+        let mut blueprint = bed.blueprint(&bed.owner, if public_ip { "open" } else { "closed" }, &pools);
+        blueprint.public_ip = public_ip;
+        let fleet = bed.prepare(blueprint, pools.clone()).await?;
+        bed.launch_all(&fleet.request(0, 2)).await?;
+        let listed = bed.until("two running instances", &fleet.selector(), |list| running(list) == 2).await?;
+        for instance in listed {
+            ensure!(
+                instance.public_ip.is_some() == public_ip,
+                "public_ip = {public_ip}, and {} has {:?}",
+                instance.id,
+                instance.public_ip
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn user_data_reaches_the_instance(bed: &Bed) -> Proof {
+    let pools = bed.pools(Market::OnDemand, 1).await?;
+    let mut blueprint = bed.blueprint(&bed.owner, "script", &pools);
+    blueprint.user_data = "#!/bin/sh\nprintf '%s\\n' \"a 'quoted' ünïcode line\" > /tmp/x\n".into();
+    let fleet = bed.prepare(blueprint, pools).await?;
+    for instance in bed.launch_all(&fleet.request(0, 2)).await? {
+        let given = pull(&bed.levers.user_data)(&instance.id)?;
+        ensure!(given == *fleet.blueprint.user_data, "{} was given {given:?}", instance.id);
+    }
+    Ok(())
+}
+
+async fn an_instance_ends_at_its_expiry(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    let expires = bed.in_future(Duration::from_secs(1_800));
+    bed.launch_all(&LaunchRequest { expires: Some(expires), ..fleet.request(0, 2) }).await?;
+    bed.until("two running instances", &fleet.selector(), |list| running(list) == 2).await?;
+    let left = Duration::try_from(expires.duration_since(bed.clock.now())).unwrap_or_default();
+    bed.clock.sleep(left).await;
+    bed.until("the instances to end by themselves", &fleet.selector(), |list| {
+        list.iter().all(|i| !i.state.is_alive())
+    })
+    .await?;
+    Ok(())
+}
+
+/// The counts of an answer add up, its instances are different ones, out of the asked pools.
+fn adds_up(request: &LaunchRequest, launched: &Launched) -> Proof {
+    let short: u32 = launched.shortfalls.iter().map(|shortfall| shortfall.count).sum();
+    ensure!(
+        launched.instances.len() as u64 + u64::from(short) == u64::from(request.count),
+        "{} were asked for, {} obtained and {short} reported short",
+        request.count,
+        launched.instances.len()
+    );
+    let unique: BTreeSet<_> = launched.instances.iter().map(|i| &i.id).collect();
+    ensure!(unique.len() == launched.instances.len(), "one id twice: {:?}", ids(&launched.instances));
+    for instance in &launched.instances {
+        let asked = request.pools.iter().any(|bid| bid.offer == instance.offer);
+        ensure!(asked, "{} is {}, which was not asked for", instance.id, instance.offer);
+    }
+    Ok(())
+}
+
+fn same_ids(first: &[Instance], again: &[Instance]) -> Proof {
+    let (first, again) = (ids(first), ids(again));
+    let same = first.iter().collect::<BTreeSet<_>>() == again.iter().collect::<BTreeSet<_>>();
+    ensure!(same, "first {first:?}, then {again:?}");
+    Ok(())
+}
+
+/// Once late instances had time to show, the owner's living instances of the fleet are among these.
+async fn only(bed: &Bed, bought: &[Instance], fleet: &Fleet) -> Proof {
+    let alive = bed.settled(&bed.owner).await?;
+    let more: Vec<_> = alive
+        .iter()
+        .filter(|i| i.fleet == fleet.blueprint.fleet && bought.iter().all(|b| b.id != i.id))
+        .map(|i| &i.id)
+        .collect();
+    ensure!(more.is_empty(), "{} instances are known, and there live also {more:?}", bought.len());
+    Ok(())
+}
+
+fn close(bed: &Bed, fleet: &Fleet, room: u32) -> Proof {
+    for pool in &fleet.pools {
+        pull(&bed.levers.room)(&pool.id(), room)?;
+    }
+    Ok(())
+}
+
+fn caps(request: &LaunchRequest) -> BTreeMap<OfferId, Option<UsdPerHour>> {
+    request.pools.iter().map(|bid| (bid.offer.clone(), bid.price_max)).collect()
+}
+
+fn running(list: &[Instance]) -> usize {
+    list.iter().filter(|i| i.state == skyfleet_core::InstanceState::Running).count()
+}
+
+/// A fleet over one cheap type in each zone of a region that sells it in at least two.
+async fn across_zones(bed: &Bed) -> Proof<Fleet> {
+    let cheapest = bed.pools(Market::OnDemand, 1).await?.remove(0);
+    let query = skyfleet_core::OfferQuery {
+        regions: vec![cheapest.region.clone()],
+        instance_types: vec![cheapest.instance_type.name.clone()],
+        markets: vec![Market::OnDemand],
+        ..Default::default()
+    };
+    let pools = bed.provider.offers(&query).await?;
+    ensure!(pools.len() > 1, "{} is sold in one zone only", cheapest.id());
+    bed.prepare(bed.blueprint(&bed.owner, "zones", &pools), pools).await
+}

@@ -71,7 +71,6 @@ pub use world::{Failure, Levers, World};
 
 use case::Case;
 
-
 /// The environment variable with the seed of all randomness; without it the seed is always the
 /// same.
 pub const SEED_VARIABLE: &str = "SKYFLEET_CONFORMANCE_SEED";

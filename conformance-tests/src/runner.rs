@@ -51,7 +51,15 @@ pub(crate) fn run(arm: &Arm, case: &Case, stack: Stack, seed: u64) -> Outcome {
     in_runtime(async {
         let world = match arm.connect(seed) {
             Ok(world) => world,
-            Err(error) => return Outcome::Failed(report::failure(arm, case, stack, seed, &[format!("cannot connect: {error:?}")])),
+            Err(error) => {
+                return Outcome::Failed(report::failure(
+                    arm,
+                    case,
+                    stack,
+                    seed,
+                    &[format!("cannot connect: {error:?}")],
+                ));
+            }
         };
         if let Some(reason) = case.unmet(&world) {
             return Outcome::Ignored(reason.to_owned());
@@ -66,7 +74,11 @@ pub(crate) fn run(arm: &Arm, case: &Case, stack: Stack, seed: u64) -> Outcome {
 }
 
 /// What is known of an arm before any case runs: why each case would not apply.
-pub(crate) fn unmet<'a>(arm: &Arm, cases: impl Iterator<Item = &'a Case>, seed: u64) -> Result<Vec<Option<String>>> {
+pub(crate) fn unmet<'a>(
+    arm: &Arm,
+    cases: impl Iterator<Item = &'a Case>,
+    seed: u64,
+) -> Result<Vec<Option<String>>> {
     in_runtime(async {
         let world = arm.connect(seed)?;
         Ok(cases
@@ -93,7 +105,10 @@ async fn run_in(arm: &Arm, case: &Case, stack: Stack, seed: u64, world: World) -
         Some(Ok(Ok(()))) => {}
         Some(Ok(Err(fault))) => faults.push(fault.to_string()),
         Some(Err(panic)) => faults.push(format!("panicked: {}", panic_text(&*panic))),
-        None => faults.push(format!("did not end within {} h of the provider's clock", CASE_TIME_MAX.as_secs() / 3_600)),
+        None => faults.push(format!(
+            "did not end within {} h of the provider's clock",
+            CASE_TIME_MAX.as_secs() / 3_600
+        )),
     }
 
     if let Some(calm) = &bed.levers.calm {
@@ -154,9 +169,10 @@ pub(crate) async fn sweep(
         wait = (wait * 2).min(Duration::from_secs(120));
     }
     match levers.leftovers.as_ref().map(|leftovers| leftovers()) {
-        Some(lines) if !lines.is_empty() => {
-            Err(format!("the inventory is empty, the cloud's books are not:\n      {}", lines.join("\n      ")))
-        }
+        Some(lines) if !lines.is_empty() => Err(format!(
+            "the inventory is empty, the cloud's books are not:\n      {}",
+            lines.join("\n      ")
+        )),
         _ => Ok(()),
     }
 }
@@ -171,7 +187,9 @@ async fn look_and_delete(provider: &Arc<dyn Provider>, owners: &[&Owner]) -> Res
         }
         left.extend(inventory.unreached.iter().map(|region| format!("region {region} not reached")));
         let receipt = provider.delete(&inventory.resources).await?;
-        left.extend(receipt.pending.iter().map(|p| format!("{} {}: {}", p.resource.kind, p.resource.id, p.reason)));
+        left.extend(
+            receipt.pending.iter().map(|p| format!("{} {}: {}", p.resource.kind, p.resource.id, p.reason)),
+        );
         left.extend(receipt.deleted.iter().map(|r| format!("{} {} (called deleted)", r.kind, r.id)));
         if left.is_empty() {
             left.push(format!("{} resources of which the receipt says nothing", inventory.resources.len()));

@@ -40,7 +40,10 @@ pub enum Failure {
 /// this [`World`] was connected to. A lever that is `None` makes the cases that need it ignored,
 /// with that reason.
 #[derive(Default)]
-#[allow(clippy::type_complexity, reason = "each closure's type is the lever's signature, to be read in place")]
+#[allow(
+    clippy::type_complexity,
+    reason = "each closure's type is the lever's signature, to be read in place"
+)]
 pub struct Levers {
     /// Lifts what the other levers did, as far as it goes on by itself: `room`, `quota`, `fail`.
     pub calm: Option<Box<dyn Fn()>>,
@@ -54,6 +57,9 @@ pub struct Levers {
     pub fail: Option<Box<dyn Fn(Failure) -> Result<()>>>,
     /// How many calls the provider has made to its cloud so far, pages and polls included.
     pub calls: Option<Box<dyn Fn() -> u64>>,
+    /// How many instances a case may have at once where size is the point, for example 1,200:
+    /// more than any page holds. `None` where that would cost real money.
+    pub crowd: Option<u32>,
     /// One line for each thing that still costs money or blocks a deletion, as the cloud's own
     /// books have it.
     pub leftovers: Option<Box<dyn Fn() -> Vec<String>>>,
@@ -77,6 +83,7 @@ impl fmt::Debug for Levers {
             ("quota", self.quota.is_some()),
             ("fail", self.fail.is_some()),
             ("calls", self.calls.is_some()),
+            ("crowd", self.crowd.is_some()),
             ("leftovers", self.leftovers.is_some()),
             ("reconnect", self.reconnect.is_some()),
             ("impostor", self.impostor.is_some()),
