@@ -6,7 +6,7 @@ use skyfleet_core::layers::{self, Limit};
 use skyfleet_core::{
     Availability, Capability, Clock, ErrorKind, FleetBlueprint, FleetName, Instance, InstanceId,
     LaunchRequest, Launched, Market, Offer, OfferQuery, Owner, PoolBid, Prepared, Provider, Region, Result,
-    Selector, Spread, Timestamp, Token,
+    Retry, Selector, Spread, Timestamp, Token,
 };
 
 use crate::case::{Fault, Proof, ensure};
@@ -161,7 +161,7 @@ impl Bed {
         let (mut bought, mut reasons) = (BTreeSet::new(), String::new());
         for attempt in 0..crowd.div_ceil(launch_max.max(1)) {
             let count = launch_max.min(crowd - bought.len() as u32);
-            let launched = self.provider.launch(&fleet.request(attempt, count)).await?;
+            let launched = self.patiently(&fleet.request(attempt, count)).await?;
             reasons = summary(&launched);
             bought.extend(ids(&launched.instances));
             if bought.len() as u32 == crowd {
@@ -174,6 +174,21 @@ impl Bed {
             bought.len()
         );
         Ok((fleet, bought))
+    }
+
+    /// Sends a launch again, under its token, while the cloud says that it comes too fast: clouds
+    /// limit how many instances may start in a minute.
+    async fn patiently(&self, request: &LaunchRequest) -> Result<Launched> {
+        for _ in 0..30 {
+            match self.provider.launch(request).await {
+                Err(error) if error.kind() == ErrorKind::RateLimited => {
+                    let hint = if let Retry::After(Some(hint)) = error.retry() { hint } else { LOOK };
+                    self.clock.sleep(hint.max(LOOK)).await;
+                }
+                answer => return answer,
+            }
+        }
+        self.provider.launch(request).await
     }
 
     /// The layers refuse the launch with this kind, and the provider never hears of it.
