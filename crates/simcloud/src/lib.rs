@@ -1,1 +1,54 @@
-//! Being written.
+//! A simulated cloud: capacity that runs out, spot markets, quotas, throttles, faults, and an exact
+//! ledger of money. It plays one of three real clouds by its own rules, or a neutral one.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | the world and how it is made | [`World`], [`WorldOptions`] |
+//! | what a call may do in it | [`Kernel`] |
+//! | what is bought and what comes of it | [`Order`], [`Bought`], [`MachineView`] |
+//! | why the world refuses | [`Refusal`], [`Closed`] |
+//! | what it costs, and what is left | [`LedgerReport`] |
+//! | what goes wrong on purpose | [`fault`], [`scenario`] |
+//! | a cloud's catalogue, rules and rate limits | [`catalog`], [`rules`], [`limits`] |
+//! | how spot prices and reclaims move | [`market`] |
+//! | user data run as local processes | [`process`] |
+
+pub mod catalog;
+mod end;
+mod event;
+pub mod fault;
+mod fixture;
+mod kernel;
+mod launch;
+mod ledger;
+pub mod limits;
+mod machine;
+pub mod market;
+mod order;
+mod place;
+mod pool;
+pub mod process;
+mod reclaim;
+mod refusal;
+pub mod rules;
+pub mod scenario;
+mod seed;
+mod snapshot;
+mod trouble;
+mod view;
+mod world;
+
+pub use catalog::{Catalog, Cloud};
+pub use end::Ended;
+pub use event::{EventKind, WorldEvent};
+pub use fault::Fault;
+pub use fixture::{Fixture, FixtureKind};
+pub use kernel::Kernel;
+pub use ledger::{LedgerReport, LineKind, LiveLine, MarketTotal};
+pub use machine::EndCause;
+pub use order::{Bought, MachineSpec, Missing, Order};
+pub use refusal::{Closed, Refusal};
+pub use scenario::Scenario;
+pub use trouble::FaultId;
+pub use view::{Leftover, MachineView, Whose};
+pub use world::{Call, CallCount, World, WorldOptions};

@@ -1,0 +1,379 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skyfleet_core::{OfferId, PoolBid, Price, Region, tag};
+
+use crate::event::{About, EventKind};
+use crate::kernel::{Due, Kernel};
+use crate::ledger::{Line, LineKind};
+use crate::machine::{Lot, Machine};
+use crate::order::{Bought, Missing, Order};
+use crate::place::place;
+use crate::refusal::{Closed, Refusal};
+use crate::scenario::After;
+use crate::seed;
+
+/// A bid of the order with the pool that it is about; `None` when the type is not sold there.
+struct Bid<'a> {
+    bid: &'a PoolBid,
+    pool: Option<u32>,
+}
+
+impl Kernel {
+    /// Buys machines in bulk, once per token.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] and [`Refusal::Unknown`] for a request that can never work,
+    /// [`Refusal::TokenReused`] and [`Refusal::TokenSpent`] for its token. Missing capacity and
+    /// quota are in the answer.
+    pub fn launch(&mut self, order: &Order) -> Result<Bought, Refusal> {
+        let digest = digest(order);
+        if let Some(bought) = self.repeat(order, digest)? {
+            return Ok(bought);
+        }
+        let bids = self.bids(order)?;
+        let (got, closed) = self.take_places(order, &bids);
+        let total: u32 = got.iter().sum();
+        let kept = total >= order.count_min;
+        if !kept {
+            for (bid, n) in bids.iter().zip(&got) {
+                if let Some(pool) = bid.pool {
+                    self.occupy(pool, *n, true);
+                }
+            }
+        }
+        let missing = if kept { order.count - total } else { order.count };
+        let lot = self.open_lot(order, digest, share_out(missing, closed));
+        if kept {
+            for (bid, n) in bids.iter().zip(&got) {
+                if let Some(pool) = bid.pool {
+                    self.build(order, lot, pool, *n);
+                }
+            }
+        }
+        self.close_lot(order, lot);
+        Ok(self.bought(lot, false))
+    }
+
+    /// The answer to a token that is known; `None` for a new one.
+    fn repeat(&mut self, order: &Order, digest: u64) -> Result<Option<Bought>, Refusal> {
+        let Some(token) = &order.token else { return Ok(None) };
+        let Some(&index) = self.tokens.get(token) else { return Ok(None) };
+        let lot = &self.lots[index as usize];
+        if lot.left == 0 && self.now > lot.gone_at + self.setup.rules.token_kept {
+            self.tokens.remove(token);
+            return Ok(None);
+        }
+        if lot.digest != digest {
+            return Err(Refusal::TokenReused { token: token.clone() });
+        }
+        let alive = |m: u32| self.machines[m as usize].state_at(self.now).is_alive();
+        if lot.count > 0 && !lot.machines().any(alive) {
+            return Err(Refusal::TokenSpent { token: token.clone() });
+        }
+        Ok(Some(self.bought(index, true)))
+    }
+
+    fn bought(&self, index: u32, repeated: bool) -> Bought {
+        let lot = &self.lots[index as usize];
+        Bought {
+            machines: lot.machines().map(|m| self.view(m, self.now)).collect(),
+            missing: lot.missing.clone(),
+            repeated,
+        }
+    }
+
+    /// Checks the order and finds its pools.
+    fn bids<'a>(&self, order: &'a Order) -> Result<Vec<Bid<'a>>, Refusal> {
+        let invalid = |field, message: String| Err(Refusal::Invalid { field, message });
+        let rules = &self.setup.rules;
+        if order.count == 0 || order.count > rules.launch_max {
+            return invalid("count", format!("{} is not between 1 and {}", order.count, rules.launch_max));
+        }
+        if order.count_min == 0 || order.count_min > order.count {
+            return invalid("count_min", format!("{} is not between 1 and {}", order.count_min, order.count));
+        }
+        if order.pools.is_empty() {
+            return invalid("pools", "at least one is needed".to_owned());
+        }
+        let (bytes, most) = (order.spec.user_data.len(), rules.user_data_bytes_max);
+        if bytes > most {
+            return invalid("user_data", format!("it has {bytes} bytes, at most {most} are accepted"));
+        }
+        self.known_region(&order.region)?;
+        order.pools.iter().map(|bid| self.bid(order, bid)).collect()
+    }
+
+    fn bid<'a>(&self, order: &Order, bid: &'a PoolBid) -> Result<Bid<'a>, Refusal> {
+        let OfferId { zone, instance_type, market } = &bid.offer;
+        let catalog = &self.setup.catalog;
+        let spec = catalog.zone(zone.as_str()).filter(|spec| spec.region == order.region);
+        if spec.is_none() {
+            let zones = catalog.zones().iter().filter(|spec| spec.region == order.region);
+            return Err(unknown("zone", zone.as_str(), zones.map(|spec| spec.zone.as_str())));
+        }
+        if catalog.instance_type(instance_type.as_str()).is_none() {
+            let types = catalog.instance_types().map(|spec| spec.name.as_str());
+            return Err(unknown("instance type", instance_type.as_str(), types));
+        }
+        if *market != order.market {
+            let message = format!("{} is not of the market {}", bid.offer, order.market);
+            return Err(Refusal::Invalid { field: "pools", message });
+        }
+        let pool = catalog.offer_index(&bid.offer).map(|index| index as u32);
+        Ok(Bid { bid, pool })
+    }
+
+    /// Whether there is such a region in scope.
+    pub(crate) fn known_region(&self, region: &Region) -> Result<(), Refusal> {
+        let regions = self.regions();
+        if regions.contains(region) {
+            return Ok(());
+        }
+        Err(unknown("region", region.as_str(), regions.iter().map(Region::as_str)))
+    }
+
+    /// Takes places in the pools, and says why those that gave too few did.
+    fn take_places(&mut self, order: &Order, bids: &[Bid<'_>]) -> (Vec<u32>, Vec<Closed>) {
+        for bid in bids {
+            if let Some(pool) = bid.pool {
+                self.refresh(pool);
+            }
+        }
+        let mut names: Vec<&str> = Vec::new();
+        let mut zone_of = |bid: &Bid<'_>| {
+            let zone = bid.bid.offer.zone.as_str();
+            names.iter().position(|name| *name == zone).unwrap_or_else(|| {
+                names.push(bids.iter().map(|b| b.bid.offer.zone.as_str()).find(|z| *z == zone).unwrap_or(""));
+                names.len() - 1
+            })
+        };
+        let zones: Vec<usize> = bids.iter().map(&mut zone_of).collect();
+        let mut closed: BTreeMap<usize, Closed> = BTreeMap::new();
+        let this = std::cell::RefCell::new(self);
+        let got = place(
+            order.spread,
+            &zones,
+            order.count,
+            |bid, n| this.borrow().room(&bids[bid], n).0,
+            |bid, n| {
+                let mut kernel = this.borrow_mut();
+                let (fits, why) = kernel.room(&bids[bid], n);
+                if let Some(pool) = bids[bid].pool {
+                    kernel.occupy(pool, fits, false);
+                }
+                if let Some(why) = why {
+                    closed.insert(bid, why);
+                }
+                fits
+            },
+        );
+        (got, closed.into_values().collect())
+    }
+
+    /// How many of `wanted` machines a pool can take now, and why not more.
+    fn room(&self, bid: &Bid<'_>, wanted: u32) -> (u32, Option<Closed>) {
+        let id = &bid.bid.offer;
+        let Some(index) = bid.pool else { return (0, Some(Closed::NotSold(id.clone()))) };
+        let (offer, pool) = (self.offer(index), &self.pools[index as usize]);
+        if self.trouble.restricted(offer) {
+            return (0, Some(Closed::Restricted(id.clone())));
+        }
+        if let Some(max) = bid.bid.price_max {
+            let now = pool.price_at(self.now).known();
+            if now.is_none_or(|now| now > max) {
+                return (0, Some(Closed::Price { offer: id.clone(), now, max }));
+            }
+        }
+        let (mut fits, mut why) = (wanted, None);
+        let mut bound = |most: u32, closed: &dyn Fn() -> Closed| {
+            if most < fits {
+                (fits, why) = (most, Some(closed()));
+            }
+        };
+        bound(pool.room(), &|| Closed::Capacity(id.clone()));
+        if let Some((most, whole_zone)) = self.trouble.room(offer) {
+            bound(most, &|| match whole_zone {
+                true => Closed::Zone(id.zone.clone()),
+                false => Closed::Capacity(id.clone()),
+            });
+        }
+        let needed = offer.instance_type.vcpus;
+        for quota_id in offer.quotas.iter() {
+            let Some(quota) = self.quotas.get(quota_id) else { continue };
+            let (limit, used) = (quota.limit, quota.used);
+            bound(limit.saturating_sub(used) / needed.max(1), &|| Closed::Quota {
+                id: quota_id.clone(),
+                limit,
+                used,
+                needed,
+            });
+        }
+        (fits, why)
+    }
+
+    /// Counts machines into a pool and its quotas, or back out of them.
+    pub(crate) fn occupy(&mut self, pool: u32, machines: u32, back: bool) {
+        let offer = &self.setup.catalog.offers()[pool as usize];
+        let vcpus = machines * offer.instance_type.vcpus;
+        let used = &mut self.pools[pool as usize].used;
+        *used = if back { *used - machines } else { *used + machines };
+        for id in offer.quotas.iter() {
+            if let Some(quota) = self.quotas.get_mut(id) {
+                quota.used = if back { quota.used - vcpus } else { quota.used + vcpus };
+            }
+        }
+        self.trouble.started(offer, machines, back);
+    }
+
+    fn open_lot(&mut self, order: &Order, digest: u64, missing: Vec<Missing>) -> u32 {
+        self.lots.push(Lot {
+            at: self.now,
+            token: order.token.clone(),
+            digest,
+            tags: order.tags.clone(),
+            spec: order.spec.clone(),
+            first: self.machines.len() as u32,
+            count: 0,
+            missing,
+            left: 0,
+            gone_at: self.now,
+            native_expiry: order.native_expiry,
+        });
+        self.lots.len() as u32 - 1
+    }
+
+    /// Builds machines that have their places.
+    fn build(&mut self, order: &Order, lot: u32, pool: u32, machines: u32) {
+        let now = self.now;
+        let offer = &self.setup.catalog.offers()[pool as usize];
+        let zone = offer.zone.clone();
+        let held = &mut self.pools[pool as usize];
+        let unknown_price = held.on_demand.unwrap_or_default();
+        let price = match held.price_at(now) {
+            Price::Known(price) => price,
+            Price::Unknown => unknown_price,
+        };
+        let list = held.on_demand.unwrap_or(price);
+        let extras = &self.setup.rules.extras;
+        let disk = extras.disk(offer.region.as_str(), order.spec.disk_gib);
+        let address = (extras.address(order.market), extras.address(skyfleet_core::Market::OnDemand));
+        let boot = self.boot_delay();
+        for _ in 0..machines {
+            let rules = &self.setup.rules;
+            let m = self.machines.len() as u32;
+            let id = rules.instance_id(self.seed, u64::from(m) + 1, &zone, &order.name_prefix);
+            let id: Arc<str> = id.into();
+            let running_at = now + boot.draw(&mut self.rng);
+            let visible_at = now + rules.visible_after.draw(&mut self.rng);
+            let first_line = self.lines.len() as u32;
+            let mut line = |kind, price, list, from| {
+                self.lines.push(Line { kind, machine: m, price, list, from, until: None, reclaimed: false });
+            };
+            line(LineKind::Instance, price, list, running_at);
+            if order.spec.disk_gib > 0 {
+                line(LineKind::Disk, disk, disk, now);
+            }
+            if order.spec.public_ip {
+                line(LineKind::Address, address.0, address.1, now);
+            }
+            let held = &mut self.pools[pool as usize];
+            let seat = held.live.len() as u32;
+            held.live.push(m);
+            self.by_id.insert(id.clone(), m);
+            self.machines.push(Machine {
+                id,
+                lot,
+                pool,
+                lines: (first_line, self.lines.len() as u32),
+                seat,
+                running_at,
+                visible_at,
+                notice: None,
+                leaving_at: None,
+                ended_at: None,
+                cause: None,
+            });
+            self.log(EventKind::Launch, About::Machine(m));
+            if self.setup.processes && !order.spec.user_data.is_empty() {
+                let ready = self.setup.rules.ready.draw(&mut self.rng);
+                self.at(running_at + ready, Due::Boot(m));
+            }
+        }
+        self.stirred.insert(pool);
+    }
+
+    fn boot_delay(&self) -> crate::rules::Delay {
+        let (mut delay, change) = (self.setup.rules.boot, &self.setup.scenario.boot);
+        if let Some(median) = change.median_s.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok()) {
+            delay.median = median;
+        }
+        delay.sigma = change.sigma.unwrap_or(delay.sigma);
+        delay.straggler_share = change.straggler_share.unwrap_or(delay.straggler_share);
+        delay
+    }
+
+    fn close_lot(&mut self, order: &Order, index: u32) {
+        let lot = &mut self.lots[index as usize];
+        lot.count = self.machines.len() as u32 - lot.first;
+        lot.left = lot.count;
+        for held in &order.spec.holds {
+            if let Some(kept) = self.fixtures.get_mut(held) {
+                kept.holders += lot.count;
+            }
+        }
+        if let Some(token) = &order.token {
+            self.tokens.insert(token.clone(), index);
+        }
+        let (count, expiry) = (lot.count, lot.native_expiry);
+        self.index_lot(index);
+        if let Some(expiry) = expiry.filter(|_| count > 0) {
+            self.at(expiry, Due::Expire(index));
+        }
+        if count > 0 && !std::mem::replace(&mut self.launched, true) {
+            self.set_scenes(After::Launch);
+        }
+    }
+
+    pub(crate) fn index_lot(&mut self, index: u32) {
+        if let Some(owner) = self.lots[index as usize].tags.get(tag::OWNER) {
+            match self.by_owner.get_mut(owner.as_str()) {
+                Some(lots) => lots.push(index),
+                None => {
+                    self.by_owner.insert(owner.as_str().into(), vec![index]);
+                }
+            }
+        }
+    }
+}
+
+fn digest(order: &Order) -> u64 {
+    let text = serde_json::to_vec(order).unwrap_or_default();
+    seed::digest(&[&text])
+}
+
+/// Spreads what is missing evenly over the reasons, each named once.
+fn share_out(missing: u32, closed: Vec<Closed>) -> Vec<Missing> {
+    let mut reasons: Vec<Closed> = Vec::new();
+    for why in closed {
+        if !reasons.iter().any(|other| other.scope() == why.scope()) {
+            reasons.push(why);
+        }
+    }
+    let parts = reasons.len() as u32;
+    let share = |i: u32| missing / parts + u32::from(i < missing % parts);
+    (0..).zip(reasons).map(|(i, why)| Missing { count: share(i), why }).filter(|m| m.count > 0).collect()
+}
+
+/// The refusal of a name, with those that look like it.
+pub(crate) fn unknown<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Refusal {
+    let mut near: Vec<(f64, &str)> =
+        known.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(like, _)| *like > 0.7).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let nearest = near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect();
+    Refusal::Unknown { what, name: name.to_owned(), nearest }
+}

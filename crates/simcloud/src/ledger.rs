@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, Serializer};
+use skyfleet_core::{InstanceState, Market, Region, Timestamp, Usd, UsdPerHour, Zone};
+
+use crate::catalog::Cloud;
+use crate::fixture::Fixture;
+use crate::rules::Billing;
+
+/// What a line of the ledger is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineKind {
+    /// A machine.
+    Instance,
+    /// A boot disk.
+    Disk,
+    /// A public address.
+    Address,
+}
+
+/// One billed thing: what an hour costs, from when, until when. The price is the one of the
+/// moment of the launch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) kind: LineKind,
+    pub(crate) machine: u32,
+    pub(crate) price: UsdPerHour,
+    /// What the same would cost on demand.
+    pub(crate) list: UsdPerHour,
+    pub(crate) from: Timestamp,
+    pub(crate) until: Option<Timestamp>,
+    /// Ended by the cloud: then it may be free.
+    pub(crate) reclaimed: bool,
+}
+
+impl Line {
+    /// The time that is paid, in whole seconds, the last one begun counts.
+    pub(crate) fn paid(&self, billing: &Billing, now: Timestamp) -> Duration {
+        let until = self.until.unwrap_or(now).min(now);
+        let used = Duration::try_from(until.duration_since(self.from)).unwrap_or_default();
+        match self.kind {
+            LineKind::Instance => billing.paid(whole_seconds(used), self.reclaimed),
+            LineKind::Disk | LineKind::Address => whole_seconds(used),
+        }
+    }
+
+    /// The time that it was used, paid or free, at least the minimum when it was used at all.
+    fn paid_on_demand(&self, billing: &Billing, now: Timestamp) -> Duration {
+        Self { reclaimed: false, ..self.clone() }.paid(billing, now)
+    }
+
+    /// What it costs so far.
+    pub(crate) fn cost(&self, billing: &Billing, now: Timestamp) -> Usd {
+        self.price.over(self.paid(billing, now))
+    }
+
+    /// Whether it goes on.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
+}
+
+/// What everything cost so far, what still costs, and what is left behind.
+///
+/// Amounts are exact in memory; in JSON they are dollars.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LedgerReport {
+    /// When this was so.
+    pub now: Timestamp,
+    /// What everything that is live costs in an hour.
+    #[serde(serialize_with = "dollars_per_hour")]
+    pub usd_per_hour: UsdPerHour,
+    /// What everything cost so far, ended things included: the sum of all lines.
+    #[serde(serialize_with = "dollars")]
+    pub accrued_usd: Usd,
+    /// What the same instances, disks and addresses would have cost on demand.
+    #[serde(serialize_with = "dollars")]
+    pub on_demand_equivalent_usd: Usd,
+    /// The same by market.
+    pub by_market: BTreeMap<Market, MarketTotal>,
+    /// Everything that still costs money.
+    pub live: Vec<LiveLine>,
+    /// What costs nothing but is left.
+    pub blocking: Vec<Fixture>,
+}
+
+impl LedgerReport {
+    /// Nothing costs money and nothing is left.
+    pub fn proves_empty(&self) -> bool {
+        self.live.is_empty() && self.blocking.is_empty()
+    }
+}
+
+/// What one market's instances cost, with their disks and addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MarketTotal {
+    /// How many instances were bought.
+    pub instances: u64,
+    /// How long they were paid for, all together.
+    pub paid_seconds: u64,
+    /// What the instances cost.
+    #[serde(serialize_with = "dollars")]
+    pub instances_usd: Usd,
+    /// What their disks cost.
+    #[serde(serialize_with = "dollars")]
+    pub disks_usd: Usd,
+    /// What their addresses cost.
+    #[serde(serialize_with = "dollars")]
+    pub addresses_usd: Usd,
+    /// What all that would have cost on demand.
+    #[serde(serialize_with = "dollars")]
+    pub on_demand_equivalent_usd: Usd,
+}
+
+impl MarketTotal {
+    pub(crate) fn add(&mut self, line: &Line, billing: &Billing, now: Timestamp) {
+        let cost = line.cost(billing, now);
+        self.on_demand_equivalent_usd += line.list.over(line.paid_on_demand(billing, now));
+        match line.kind {
+            LineKind::Instance => {
+                self.instances += 1;
+                self.paid_seconds += line.paid(billing, now).as_secs();
+                self.instances_usd += cost;
+            }
+            LineKind::Disk => self.disks_usd += cost,
+            LineKind::Address => self.addresses_usd += cost,
+        }
+    }
+
+    /// What it cost all together.
+    pub fn accrued(&self) -> Usd {
+        self.instances_usd + self.disks_usd + self.addresses_usd
+    }
+}
+
+/// One thing that still costs money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LiveLine {
+    /// Whose world.
+    pub cloud: Cloud,
+    /// What it is.
+    pub kind: LineKind,
+    /// Its id.
+    pub id: Arc<str>,
+    /// Where it is.
+    pub region: Region,
+    /// Where exactly.
+    pub zone: Zone,
+    /// Whose it is, if a tag says so.
+    pub owner: Option<Arc<str>>,
+    /// How its instance was bought.
+    pub market: Market,
+    /// Where its instance stands.
+    pub state: InstanceState,
+    /// What an hour costs.
+    #[serde(serialize_with = "dollars_per_hour")]
+    pub usd_per_hour: UsdPerHour,
+    /// What it cost so far.
+    #[serde(serialize_with = "dollars")]
+    pub accrued_usd: Usd,
+    /// Since when it exists.
+    pub created: Timestamp,
+}
+
+fn dollars<S: Serializer>(amount: &Usd, output: S) -> Result<S::Ok, S::Error> {
+    output.serialize_f64(amount.to_dollars())
+}
+
+fn dollars_per_hour<S: Serializer>(price: &UsdPerHour, output: S) -> Result<S::Ok, S::Error> {
+    output.serialize_f64(price.to_dollars())
+}

@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use rand::RngExt;
+use skyfleet_core::{Error, ErrorKind, InstanceState, Market, Result};
+
+use crate::event::{About, EventKind};
+use crate::kernel::{Due, Errand, Kernel};
+use crate::machine::EndCause;
+
+impl Kernel {
+    /// Moves the market of a pool to now; what it takes back is taken back.
+    pub(crate) fn refresh(&mut self, pool: u32) {
+        let now = self.now;
+        let held = &mut self.pools[pool as usize];
+        let Some(market) = &mut held.market else { return };
+        if market.next_change().is_none_or(|at| at > now) {
+            return;
+        }
+        let change = market.advance(now);
+        let live = held.live.len() as u32;
+        let above = change.capacity.map_or(0, |most| live.saturating_sub(most));
+        for _ in 0..change.reclaims.max(above).min(live) {
+            let live = &self.pools[pool as usize].live;
+            let m = live[self.rng.random_range(0..live.len())];
+            self.take_back(m);
+        }
+        self.stirred.insert(pool);
+    }
+
+    /// The market's moment in the agenda has come.
+    pub(crate) fn market_moves(&mut self, pool: u32) {
+        let held = &mut self.pools[pool as usize];
+        if held.change_at == Some(self.now) {
+            held.change_at = None;
+            self.refresh(pool);
+            self.stirred.insert(pool);
+        }
+    }
+
+    /// Tells the markets of the pools that changed how many machines run, and puts what they plan
+    /// into the agenda.
+    pub(crate) fn tell_markets(&mut self) {
+        for pool in std::mem::take(&mut self.stirred) {
+            let (now, held) = (self.now, &mut self.pools[pool as usize]);
+            let Some(market) = &mut held.market else { continue };
+            market.set_running(held.live.len() as u32, now);
+            let next = market.next_change().filter(|_| !held.live.is_empty());
+            if next != held.change_at {
+                held.change_at = next.map(|at| at.max(now));
+                if let Some(at) = held.change_at {
+                    self.at(at, Due::Market(pool));
+                }
+            }
+        }
+    }
+
+    /// The cloud decides to take a machine back: perhaps advice first, then the notice.
+    fn take_back(&mut self, m: u32) {
+        self.leave_seat(m);
+        if let Some(rebalance) = self.setup.rules.rebalance {
+            let (advised, lead) =
+                (self.rng.random::<f64>() < rebalance.probability, rebalance.lead.draw(&mut self.rng));
+            if advised {
+                self.log(EventKind::Rebalance, About::Machine(m));
+                self.at(self.now + lead, Due::Notice(m));
+                return;
+            }
+        }
+        self.give_notice(m, None);
+    }
+
+    /// The notice itself; without a lead time the cloud's own counts.
+    pub(crate) fn give_notice(&mut self, m: u32, lead: Option<Duration>) {
+        let drawn = self.setup.rules.notice.draw(&mut self.rng);
+        let deadline = self.now + lead.unwrap_or(drawn);
+        let machine = &mut self.machines[m as usize];
+        if machine.leaving_at.is_some() || machine.notice.is_some() {
+            return;
+        }
+        machine.notice = Some((self.now, deadline));
+        self.leave_seat(m);
+        self.log(EventKind::Notice, About::Machine(m));
+        if self.setup.rules.notice.state == InstanceState::Stopping {
+            self.leave(m, EndCause::Reclaimed);
+        }
+        self.at(deadline, Due::Reclaim(m));
+    }
+
+    /// The deadline has come.
+    pub(crate) fn reclaim(&mut self, m: u32) {
+        let stopping = self.setup.rules.notice.state == InstanceState::Stopping;
+        match self.machines[m as usize].cause {
+            None => {
+                self.leave(m, EndCause::Reclaimed);
+                self.log(EventKind::Reclaim, About::Machine(m));
+                self.stop_process(m);
+                let stop = self.setup.rules.stop.draw(&mut self.rng);
+                self.machines[m as usize].ended_at = Some(self.now + stop);
+                self.at(self.now + stop, Due::Gone(m));
+            }
+            Some(EndCause::Reclaimed) if stopping => {
+                self.log(EventKind::Reclaim, About::Machine(m));
+                self.stop_process(m);
+                self.machines[m as usize].ended_at = Some(self.now);
+                self.gone(m);
+            }
+            // Its user, or its expiry, was faster.
+            Some(_) => {}
+        }
+    }
+
+    pub(crate) fn stop_process(&mut self, m: u32) {
+        if self.setup.processes {
+            self.errands.push(Errand::Stop(self.machines[m as usize].id.clone()));
+        }
+    }
+
+    /// The fault `preempt`: one machine by its id, the nth of those that run, or some by lot.
+    pub(crate) fn preempt(
+        &mut self,
+        id: Option<&str>,
+        nth: Option<u32>,
+        count: Option<u32>,
+        lead: Option<Duration>,
+    ) -> Result<()> {
+        let mut chosen = Vec::new();
+        if let Some(id) = id {
+            let m = self.by_id.get(id).copied().filter(|m| self.is_spot(*m));
+            chosen.extend(m.filter(|m| self.machines[*m as usize].state_at(self.now).is_alive()));
+        } else {
+            let mut running: Vec<u32> = self.running_spot();
+            if let Some(nth) = nth {
+                chosen.extend(running.get(nth.saturating_sub(1) as usize));
+            }
+            for _ in 0..count.unwrap_or(0).min(running.len() as u32) {
+                chosen.push(running.remove(self.rng.random_range(0..running.len())));
+            }
+        }
+        if chosen.is_empty() {
+            let which = id.map_or_else(|| "such".to_owned(), |id| format!("{id:?} as a"));
+            let message = format!("there is no {which} spot instance that runs");
+            return Err(Error::new(ErrorKind::NotFound, message).with("key", "instance_id"));
+        }
+        for m in chosen {
+            self.give_notice(m, lead);
+        }
+        Ok(())
+    }
+
+    fn is_spot(&self, m: u32) -> bool {
+        self.offer(self.machines[m as usize].pool).market == Market::Spot
+    }
+
+    /// The spot machines that run and have no notice, in the order of their launch.
+    fn running_spot(&self) -> Vec<u32> {
+        let mut running: Vec<u32> = self
+            .pools
+            .iter()
+            .filter(|pool| pool.market.is_some())
+            .flat_map(|pool| pool.live.iter().copied())
+            .filter(|m| self.machines[*m as usize].running_at <= self.now)
+            .collect();
+        running.sort_unstable();
+        running
+    }
+}

@@ -1,0 +1,91 @@
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::kernel::{Kernel, Setup};
+
+/// A map whose keys are no text, as a list of pairs.
+pub(crate) mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        output: S,
+    ) -> Result<S::Ok, S::Error> {
+        output.collect_seq(map)
+    }
+
+    pub(crate) fn deserialize<'de, K, V, D>(input: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(input)?.into_iter().collect())
+    }
+}
+
+/// The file in which worlds of several processes are one.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+}
+
+impl StateFile {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Keeps other processes out until the file is dropped. The lock is on a file beside it, as
+    /// the file itself is replaced.
+    pub(crate) fn lock(&self) -> io::Result<File> {
+        let lock = File::options().create(true).truncate(false).write(true).open(self.beside("lock"))?;
+        lock.lock()?;
+        Ok(lock)
+    }
+
+    /// The world in the file, if there is one.
+    pub(crate) fn load(&self) -> io::Result<Option<Kernel>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the world; a reader sees the old file or the new one, never a part.
+    pub(crate) fn save(&self, kernel: &Kernel) -> io::Result<()> {
+        let new = self.beside("new");
+        fs::write(&new, serde_json::to_vec(kernel)?)?;
+        fs::rename(&new, &self.path)
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".");
+        name.push(ending);
+        name.into()
+    }
+}
+
+impl Kernel {
+    /// Takes over what was read from a file: the setup stays, the indexes are made anew.
+    pub(crate) fn adopt(&mut self, mut read: Self) {
+        std::mem::swap(&mut read.setup, &mut self.setup);
+        *self = read;
+        for (m, machine) in (0u32..).zip(&self.machines) {
+            self.by_id.insert(machine.id.clone(), m);
+        }
+        for lot in 0..self.lots.len() as u32 {
+            self.index_lot(lot);
+        }
+    }
+
+    /// An empty world of the same seed.
+    pub(crate) fn reset(&mut self) {
+        let setup = std::mem::replace(&mut self.setup, Setup::blank());
+        *self = Self::new(setup, self.seed, self.now);
+    }
+}

@@ -1,0 +1,422 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use skyfleet_core::{Clock, Error, ErrorKind, Region, Result};
+use tokio::sync::Notify;
+
+use crate::catalog::{Catalog, Cloud};
+use crate::event::WorldEvent;
+use crate::fault::{Fault, When};
+use crate::kernel::{Errand, Kernel, Setup};
+use crate::launch::unknown;
+use crate::ledger::LedgerReport;
+use crate::process::ProcessHost;
+use crate::refusal::Refusal;
+use crate::rules::Rules;
+use crate::scenario::Scenario;
+use crate::snapshot::StateFile;
+use crate::trouble::FaultId;
+use crate::view::{MachineView, Whose};
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// Which cloud it plays.
+    pub cloud: Cloud,
+    /// Where all chance comes from: the same seed and the same calls give the same answers.
+    pub seed: u64,
+    /// The time it lives by.
+    pub clock: Arc<dyn Clock>,
+    /// What happens in it, told beforehand.
+    pub scenario: Scenario,
+    /// Only these regions; empty for all of the catalogue.
+    pub regions: Vec<Region>,
+    /// Whether machines run their user data as local processes.
+    pub processes: bool,
+    /// A file that several programs share as one world.
+    pub state: Option<PathBuf>,
+}
+
+impl WorldOptions {
+    /// A neutral world, in memory, seed 0, without a scenario.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            cloud: Cloud::Neutral,
+            seed: 0,
+            clock,
+            scenario: Scenario::default(),
+            regions: Vec::new(),
+            processes: false,
+            state: None,
+        }
+    }
+
+    /// The same, playing a cloud.
+    #[must_use]
+    pub fn playing(mut self, cloud: Cloud) -> Self {
+        self.cloud = cloud;
+        self
+    }
+}
+
+/// One call of the cloud's API: what the rate limits, the faults and the counters know it by.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The cloud's own name of the action: `CreateFleet`.
+    pub action: &'a str,
+    /// The region that it goes to; `global` where the cloud has one place for all.
+    pub region: &'a str,
+    /// How many machines it launches or ends.
+    pub resources: u32,
+    /// Whether it changes anything: then a shared state file is written.
+    pub writes: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A call that only looks.
+    pub fn read(action: &'a str, region: &'a str) -> Self {
+        Self { action, region, resources: 0, writes: false }
+    }
+
+    /// A call that changes something.
+    pub fn write(action: &'a str, region: &'a str, resources: u32) -> Self {
+        Self { action, region, resources, writes: true }
+    }
+}
+
+/// How often an API action was called, and how that went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCount {
+    /// All calls.
+    pub calls: u64,
+    /// Those that were refused or failed, throttles included.
+    pub errors: u64,
+    /// Those that came too fast.
+    pub throttles: u64,
+}
+
+/// A simulated cloud: a cheap handle, all clones are the same world.
+#[derive(Clone)]
+pub struct World(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    state: Option<StateFile>,
+    /// Something earlier than expected is due.
+    sooner: Arc<Notify>,
+    driven: AtomicBool,
+}
+
+struct Inner {
+    kernel: Kernel,
+    host: Option<ProcessHost>,
+}
+
+/// How long a process may go on after SIGTERM, in real time.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl World {
+    /// Makes a world, or opens the one in the state file.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for a region that the cloud does not have and for a state file that is not
+    /// one, or of another cloud; `Unavailable` when it cannot be read, or when processes cannot be
+    /// run here.
+    pub fn new(options: WorldOptions) -> Result<Self> {
+        let catalog = Catalog::of(options.cloud);
+        for region in &options.regions {
+            if !catalog.has_region(region.as_str()) {
+                return Err(no_region(&catalog, region));
+            }
+        }
+        let setup = Setup {
+            rules: Rules::of(options.cloud),
+            catalog,
+            scenario: options.scenario,
+            regions: options.regions.into_iter().collect::<BTreeSet<_>>(),
+            processes: options.processes,
+        };
+        let mut kernel = Kernel::new(setup, options.seed, options.clock.now());
+        let state = options.state.as_deref().map(StateFile::new);
+        if let (Some(file), Some(path)) = (&state, &options.state) {
+            let read = file.lock().and_then(|_lock| file.load()).map_err(|error| bad_state(path, error))?;
+            if let Some(read) = read {
+                if read.pools.len() != kernel.pools.len() || read.played != options.cloud {
+                    let message = format!("the state file holds another world than {}", options.cloud);
+                    return Err(Error::new(ErrorKind::InvalidConfig, message)
+                        .with("key", "state")
+                        .with("file", path.display()));
+                }
+                kernel.adopt(read);
+            }
+        }
+        let host = options.processes.then(ProcessHost::new).transpose()?;
+        Ok(Self(Arc::new(Shared {
+            clock: options.clock,
+            inner: Mutex::new(Inner { kernel, host }),
+            state,
+            sooner: Arc::default(),
+            driven: AtomicBool::new(false),
+        })))
+    }
+
+    /// The time it lives by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// One call of the cloud's API: it is counted, the faults and the rate limits have their say,
+    /// and then `act` does it.
+    ///
+    /// # Errors
+    /// Those of `act`; [`Refusal::Throttled`]; [`Refusal::Failed`] by a fault, before or after
+    /// `act` did its work.
+    pub fn call<T>(
+        &self,
+        call: Call<'_>,
+        act: impl FnOnce(&mut Kernel) -> std::result::Result<T, Refusal>,
+    ) -> std::result::Result<T, Refusal> {
+        self.with(call.writes, |kernel| {
+            let result = kernel.admitted(&call, act);
+            kernel.count(&call, result.as_ref().err());
+            result
+        })
+        .map_err(|error| Refusal::State { message: error.to_string() })?
+    }
+
+    /// How much slower than usual the answers to an action are.
+    pub fn latency(&self, action: &str) -> Duration {
+        self.look(|kernel| kernel.trouble.latency(action))
+    }
+
+    /// Looks at the world, past all rate limits and faults.
+    pub fn look<T>(&self, look: impl FnOnce(&mut Kernel) -> T) -> T {
+        let mut look = Some(look);
+        let seen = self.with(false, |kernel| look.take().map(|look| look(kernel)));
+        match (seen, look) {
+            (Ok(Some(seen)), _) => seen,
+            (_, Some(look)) => look(&mut self.lock().kernel),
+            (_, None) => unreachable!("a look that was taken has been used"),
+        }
+    }
+
+    /// Lets something go wrong from now on.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a fault that names what there is not; `NotFound` when nothing is there
+    /// that could be preempted; `Unavailable` when the state file cannot be used.
+    pub fn inject(&self, fault: Fault) -> Result<FaultId> {
+        self.with(true, |kernel| kernel.inject(fault)).map_err(|error| bad_io(&error))?
+    }
+
+    /// Lifts a fault; says whether it held.
+    pub fn lift(&self, id: FaultId) -> bool {
+        self.with(true, |kernel| kernel.lift(id)).unwrap_or(false)
+    }
+
+    /// What everything cost so far, what still costs, and what is left.
+    pub fn ledger(&self) -> LedgerReport {
+        self.look(|kernel| kernel.ledger(None))
+    }
+
+    /// The same of one owner.
+    pub fn ledger_of(&self, owner: &str) -> LedgerReport {
+        self.look(|kernel| kernel.ledger(Some(owner)))
+    }
+
+    /// How often each API action was called.
+    pub fn calls(&self) -> BTreeMap<String, CallCount> {
+        self.look(|kernel| kernel.calls.clone())
+    }
+
+    /// The log after event number `n`; 0 for all of it.
+    pub fn events_after(&self, n: u64) -> Vec<WorldEvent> {
+        self.look(|kernel| kernel.events_after(n))
+    }
+
+    /// Every machine that lists show.
+    pub fn instances(&self) -> Vec<MachineView> {
+        self.look(|kernel| kernel.machines(&Whose::default()))
+    }
+
+    /// An empty world, of the same seed.
+    pub fn reset(&self) {
+        if let Err(error) = self.with(true, Kernel::reset) {
+            tracing::warn!(%error, "the state file was not written");
+        }
+        let host = &mut self.lock().host;
+        for id in host.iter_mut().flat_map(ProcessHost::running).collect::<Vec<_>>() {
+            host.iter_mut().for_each(|host| host.kill(&id));
+        }
+    }
+
+    /// Writes the whole world into a file, from which a world can be opened
+    /// ([`WorldOptions::state`]).
+    ///
+    /// # Errors
+    /// `Unavailable` when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let saved = self.look(|kernel| StateFile::new(path).save(kernel));
+        saved.map_err(|error| bad_state(path, error))
+    }
+
+    /// Keeps the world going by itself, so that processes start and end at their time. Without it
+    /// the world catches up whenever it is called. Must be called inside a tokio runtime; calling
+    /// it again changes nothing.
+    pub fn drive(&self) {
+        if self.0.driven.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (weak, clock, sooner) = (Arc::downgrade(&self.0), self.0.clock.clone(), self.0.sooner.clone());
+        tokio::spawn(async move {
+            // The handle is let go before each wait: a world that nobody else holds ends.
+            while let Some(next) = weak.upgrade().map(|shared| Self(shared).look(|kernel| kernel.next_due())) {
+                let Some(next) = next else {
+                    sooner.notified().await;
+                    continue;
+                };
+                let wait = Duration::try_from(next.duration_since(clock.now())).unwrap_or_default();
+                tokio::select! {
+                    () = clock.sleep(wait) => {}
+                    () = sooner.notified() => {}
+                }
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the world up to the time, does something in it, and runs the errands.
+    fn with<T>(&self, writes: bool, act: impl FnOnce(&mut Kernel) -> T) -> std::io::Result<T> {
+        let mut inner = self.lock();
+        let Inner { kernel, host } = &mut *inner;
+        let _lock = match &self.0.state {
+            Some(file) => {
+                let lock = file.lock()?;
+                if let Some(read) = file.load()? {
+                    kernel.adopt(read);
+                }
+                Some(lock)
+            }
+            None => None,
+        };
+        let due = kernel.next_due();
+        kernel.advance(self.0.clock.now());
+        let done = act(kernel);
+        kernel.tell_markets();
+        if kernel.next_due() != due {
+            self.0.sooner.notify_one();
+        }
+        let errands = std::mem::take(&mut kernel.errands);
+        if let Some(host) = host {
+            errands.iter().for_each(|errand| run(kernel, host, errand));
+        }
+        if let (true, Some(file)) = (writes, &self.0.state) {
+            file.save(kernel)?;
+        }
+        Ok(done)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.sooner.notify_one();
+    }
+}
+
+fn run(kernel: &Kernel, host: &mut ProcessHost, errand: &Errand) {
+    let m = match errand {
+        Errand::Stop(id) => return host.stop(id, GRACE),
+        Errand::Start(m) => *m,
+    };
+    let view = kernel.view(m, kernel.now());
+    let script = &kernel.lots[kernel.machines[m as usize].lot as usize].spec.user_data;
+    let market = view.offer.market.to_string();
+    let env = [
+        ("SKYFLEET_INSTANCE_ID", &*view.id),
+        ("SKYFLEET_REGION", view.region.as_str()),
+        ("SKYFLEET_ZONE", view.offer.zone.as_str()),
+        ("SKYFLEET_INSTANCE_TYPE", view.offer.instance_type.as_str()),
+        ("SKYFLEET_MARKET", &market),
+    ];
+    if let Err(error) = host.start(&view.id, script, &env) {
+        tracing::warn!(%error, instance = %view.id, "the user data did not start");
+    }
+}
+
+fn no_region(catalog: &Catalog, region: &Region) -> Error {
+    let known: Vec<&str> = catalog.regions().map(Region::as_str).collect();
+    let near = match unknown("region", region.as_str(), known.iter().copied()) {
+        Refusal::Unknown { nearest, .. } if !nearest.is_empty() => {
+            format!("did you mean {}?", nearest.join(" or "))
+        }
+        _ => format!("known: {}", known.join(", ")),
+    };
+    let message = format!("{} has no region {:?}; {near}", catalog.cloud(), region.as_str());
+    Error::new(ErrorKind::InvalidConfig, message).with("key", "regions")
+}
+
+fn bad_state(path: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => ErrorKind::InvalidConfig,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, format!("the state file cannot be used: {error}"))
+        .with("key", "state")
+        .with("file", path.display())
+}
+
+fn bad_io(error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the state file cannot be used: {error}"))
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.lock();
+        f.debug_struct("World")
+            .field("cloud", &inner.kernel.cloud())
+            .field("seed", &inner.kernel.seed)
+            .field("now", &inner.kernel.now())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Kernel {
+    fn admitted<T>(
+        &mut self,
+        call: &Call<'_>,
+        act: impl FnOnce(&mut Self) -> std::result::Result<T, Refusal>,
+    ) -> std::result::Result<T, Refusal> {
+        let failure = self.trouble.failure(call.action, &mut self.rng);
+        if let Some((status, code, When::Before)) = failure {
+            return Err(Refusal::Failed { status, code, acted: false });
+        }
+        self.limits
+            .admit(call.action, call.region, call.resources, self.now)
+            .map_err(Refusal::Throttled)?;
+        let done = act(self)?;
+        match failure {
+            Some((status, code, When::After)) => Err(Refusal::Failed { status, code, acted: true }),
+            _ => Ok(done),
+        }
+    }
+
+    fn count(&mut self, call: &Call<'_>, refusal: Option<&Refusal>) {
+        if !self.calls.contains_key(call.action) {
+            self.calls.insert(call.action.to_owned(), CallCount::default());
+        }
+        if let Some(count) = self.calls.get_mut(call.action) {
+            count.calls += 1;
+            count.errors += u64::from(refusal.is_some());
+            count.throttles += u64::from(matches!(refusal, Some(Refusal::Throttled(_))));
+        }
+    }
+}
