@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::Serialize;
 use skyfleet_core::{Arch, Market, OfferId, QuotaId, Scope, Timestamp, UsdPerHour};
 
@@ -8,6 +10,27 @@ pub struct Rejection {
     pub offer: OfferId,
     /// The first rule that removed it.
     pub why: Why,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.offer, self.why)
+    }
+}
+
+/// How many offers one rule removed, and the one that came nearest to being a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tally {
+    /// How many offers.
+    pub count: u32,
+    /// The largest, or the cheapest, of them.
+    pub nearest: Rejection,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} × {} ({})", self.count, self.nearest.why, self.nearest.offer)
+    }
 }
 
 /// The rules that remove an offer, in the order in which they are applied: what was asked for, then
@@ -50,8 +73,8 @@ pub enum Why {
     },
     /// Another GPU model, or none.
     GpuModel {
-        /// What is needed.
-        needs: String,
+        /// What is needed; `None` is any.
+        needs: Option<String>,
         /// What it has.
         has: Option<String>,
     },
@@ -64,7 +87,7 @@ pub enum Why {
     },
     /// Too little memory on each GPU.
     GpuMemory {
-        /// What is needed, in GiB.
+        /// What is needed, in GB as vendors count them.
         needs_gib: u32,
         /// What it has, in MiB.
         has_mib: u32,
@@ -76,8 +99,11 @@ pub enum Why {
         /// What it has, in GiB.
         has_gib: u32,
     },
-    /// Nobody knows its price.
-    UnknownPrice,
+    /// Nobody knows its price, and that is not allowed.
+    UnknownPrice {
+        /// The limit that could not be kept without one, where unknown prices are allowed.
+        limit: Option<&'static str>,
+    },
     /// It costs more than one instance may.
     PriceMax {
         /// What it costs.
@@ -85,7 +111,7 @@ pub enum Why {
         /// What it may cost.
         max: UsdPerHour,
     },
-    /// It costs more than the same instance on demand.
+    /// It costs more than the same instance on demand: there is nothing to gain for the risk.
     DearerThanOnDemand {
         /// What it costs.
         price: UsdPerHour,
@@ -112,4 +138,88 @@ pub enum Why {
         /// What one instance needs.
         needs_vcpus: u32,
     },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Market { has } => write!(f, "sold {has}, fleet.market wants the other market"),
+            Self::Region => f.write_str("its region is not in need.regions"),
+            Self::Zone => f.write_str("its zone is not in need.zones"),
+            Self::Type => f.write_str("its type is not in need.types"),
+            Self::Arch { needs, has } => write!(f, "needs {needs}, is {has}"),
+            Self::Vcpus { needs, has } => write!(f, "needs {needs} vCPUs, has {has}"),
+            Self::Memory { needs_gib, has_mib } => {
+                write!(f, "needs {needs_gib} GiB of memory, has {}", Gib(*has_mib))
+            }
+            Self::GpuModel { needs, has } => {
+                let needs = needs.as_deref().unwrap_or("any");
+                write!(f, "needs GPU {needs}, has {}", has.as_deref().unwrap_or("none"))
+            }
+            Self::GpuCount { needs, has } => write!(f, "needs {needs} GPUs, has {has}"),
+            Self::GpuMemory { needs_gib, has_mib } => {
+                write!(f, "needs {needs_gib} GB of memory on each GPU, has {}", Gib(*has_mib))
+            }
+            Self::LocalSsd { needs_gib, has_gib } => {
+                write!(f, "needs {needs_gib} GiB of local SSD, has {has_gib}")
+            }
+            Self::UnknownPrice { limit: None } => {
+                f.write_str("its price is not known, and limits.unknown_prices is false")
+            }
+            Self::UnknownPrice { limit: Some(limit) } => {
+                write!(f, "its price is not known, and {limit} cannot be kept without one")
+            }
+            Self::PriceMax { price, max } => write!(f, "costs {price}, limits.price_max_usd is {max}"),
+            Self::DearerThanOnDemand { price, on_demand } => {
+                write!(f, "costs {price} spot and {on_demand} on demand")
+            }
+            Self::SoldOut => f.write_str("the cloud says it is sold out"),
+            Self::Closed { scope, until } => {
+                write!(f, "a launch failed there lately: {scope} is left alone until {until:.0}")
+            }
+            Self::Quota { id, limit_vcpus, used_vcpus, needs_vcpus } => write!(
+                f,
+                "needs {needs_vcpus} vCPUs of quota {id}, which has {} left of {limit_vcpus}",
+                limit_vcpus.saturating_sub(*used_vcpus)
+            ),
+        }
+    }
+}
+
+/// MiB, printed as GiB.
+struct Gib(u32);
+
+impl fmt::Display for Gib {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (u64::from(self.0) * 10 + 512) / 1_024;
+        match tenths % 10 {
+            0 => write!(f, "{}", tenths / 10),
+            rest => write!(f, "{}.{rest}", tenths / 10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_the_numbers() {
+        let usd = UsdPerHour::from_micros;
+        for (why, text) in [
+            (Why::Vcpus { needs: 8, has: 2 }, "needs 8 vCPUs, has 2"),
+            (Why::Memory { needs_gib: 4, has_mib: 3_840 }, "needs 4 GiB of memory, has 3.8"),
+            (Why::GpuModel { needs: Some("T4".into()), has: None }, "needs GPU T4, has none"),
+            (
+                Why::PriceMax { price: usd(50_000), max: usd(30_000) },
+                "costs $0.05/h, limits.price_max_usd is $0.03/h",
+            ),
+            (
+                Why::Quota { id: "r/q".into(), limit_vcpus: 10, used_vcpus: 9, needs_vcpus: 2 },
+                "needs 2 vCPUs of quota r/q, which has 1 left of 10",
+            ),
+        ] {
+            assert_eq!(why.to_string(), text);
+        }
+    }
 }
