@@ -95,6 +95,14 @@ pub enum EventKind {
         /// Which instance.
         instance: InstanceId,
     },
+    /// An instance is given back because the fleet does not want it: there is no slot for it, or
+    /// the launch that bought it failed as a whole.
+    Released {
+        /// Which instance.
+        instance: InstanceId,
+        /// Why.
+        reason: String,
+    },
     /// A call failed and the fleet goes on.
     Trouble {
         /// What failed.
@@ -133,8 +141,88 @@ pub enum EventKind {
     },
 }
 
+/// One line for people, without the time: `slot 7: preempted i-0abc (sim-east-a sim.small spot)`.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.kind)
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Adopted { instances } => write!(f, "took over {}", counted(*instances)),
+            Self::LaunchSent { attempt, region, market, count } => {
+                write!(f, "launch {attempt}: asked {region} for {} ({market})", counted(*count))
+            }
+            Self::Shortfall { attempt, count, reason } => {
+                write!(f, "launch {attempt}: {} missing: {reason}", counted(*count))
+            }
+            Self::Filled { slot, instance, offer, price, replaces: None } => {
+                write!(f, "slot {slot}: bought {instance} ({offer}, {price})")
+            }
+            Self::Filled { slot, instance, offer, price, replaces: Some(old) } => {
+                write!(f, "slot {slot}: bought {instance} ({offer}, {price}) in place of {old}")
+            }
+            Self::Running { slot, instance } => write!(f, "slot {slot}: {instance} is running"),
+            Self::Rebalance { slot, instance } => {
+                write!(f, "slot {slot}: {instance} may be taken back soon")
+            }
+            Self::Notice { slot, instance, deadline: Some(deadline) } => {
+                write!(f, "slot {slot}: {instance} will be taken back at {deadline}")
+            }
+            Self::Notice { slot, instance, deadline: None } => {
+                write!(f, "slot {slot}: {instance} will be taken back")
+            }
+            Self::Preempted { slot, instance, offer } => {
+                write!(f, "slot {slot}: preempted {instance} ({offer})")
+            }
+            Self::Lost { slot, instance } => {
+                write!(f, "slot {slot}: lost {instance}, no preemption explains it")
+            }
+            Self::Released { instance, reason } => write!(f, "gave {instance} back: {reason}"),
+            Self::Trouble { reason } => write!(f, "trouble: {reason}"),
+            Self::Warning { reason, spent } => write!(f, "warning: {reason} ({spent} spent)"),
+            Self::ReplacingStopped { reason } => write!(f, "nothing is replaced any more: {reason}"),
+            Self::LimitReached { reason, spent } => write!(f, "limit reached: {reason} ({spent} spent)"),
+            Self::TeardownStarted { instances } => write!(f, "teardown of {}", counted(*instances)),
+            Self::TornDown { leftovers: 0, spent } => write!(f, "torn down, nothing is left ({spent} spent)"),
+            Self::TornDown { leftovers, spent } => {
+                write!(f, "torn down, LEFT BEHIND: {leftovers} ({spent} spent)")
+            }
+        }
+    }
+}
+
+/// `1 instance`, `20 instances`.
+pub(crate) fn counted(instances: u32) -> String {
+    format!("{instances} instance{}", if instances == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skyfleet_core::UsdPerHour;
+
+    fn offer() -> OfferId {
+        OfferId { zone: "sim-east-a".into(), instance_type: "sim.small".into(), market: Market::Spot }
+    }
+
+    #[test]
+    fn every_event_is_one_line_that_names_its_slot_and_instance() {
+        let preempted = EventKind::Preempted { slot: 7, instance: "i-0abc".into(), offer: offer() };
+        assert_eq!(preempted.to_string(), "slot 7: preempted i-0abc (sim-east-a sim.small spot)");
+        let filled = EventKind::Filled {
+            slot: 7,
+            instance: "i-0def".into(),
+            offer: offer(),
+            price: Price::Known(UsdPerHour::from_micros(10_000)),
+            replaces: Some("i-0abc".into()),
+        };
+        assert_eq!(
+            filled.to_string(),
+            "slot 7: bought i-0def (sim-east-a sim.small spot, $0.01/h) in place of i-0abc"
+        );
+        assert_eq!(EventKind::Adopted { instances: 1 }.to_string(), "took over 1 instance");
     }
 }

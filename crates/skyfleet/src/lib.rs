@@ -9,6 +9,7 @@
 //! | what happened | [`Event`], [`LaunchReport`], [`TeardownReport`], [`Timeline`] |
 
 mod budget;
+mod buy;
 mod catalogue;
 mod config;
 mod event;
@@ -26,6 +27,7 @@ mod sample;
 mod search;
 mod slot;
 mod spec;
+mod state;
 mod step;
 mod supervise;
 mod teardown;
@@ -37,7 +39,7 @@ pub use config::{Config, ConfigBuilder, unknown_provider};
 pub use event::{Event, EventKind};
 pub use explain::{Rejection, Tally, Why};
 pub use fleet::Fleet;
-pub use launch::LaunchReport;
+pub use launch::{LaunchReport, Obtained};
 pub use memory::CapacityMemory;
 pub use plan::{Cost, Lot, Plan, Terms, plan};
 pub use policy::{AnotherPool, Ended, PreemptionPolicy, Progress, Replacement, Situation, UniformProgress};

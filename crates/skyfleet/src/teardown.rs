@@ -1,6 +1,20 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use skyfleet_core::{Leftover, Resource};
+use skyfleet_core::{
+    Error, ErrorKind, InstanceId, Inventory, Leftover, Resource, ResourceKind, Result, Timestamp,
+};
+
+use crate::EventKind;
+use crate::roster::VISIBILITY_GRACE;
+use crate::state::{Inner, since};
+
+/// How long a teardown keeps at it before it reports what is left.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long it waits between two looks, at first and at most.
+const WAIT_FIRST: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What a teardown did, and what proves that it is done.
 #[derive(Clone, Debug)]
@@ -13,4 +27,188 @@ pub struct TeardownReport {
     pub leftovers: Vec<Leftover>,
     /// How long it took, on the fleet's clock.
     pub took: Duration,
+}
+
+impl TeardownReport {
+    /// Whether it is proven that nothing is left.
+    pub fn is_clean(&self) -> bool {
+        self.leftovers.is_empty()
+    }
+}
+
+/// How far a teardown is.
+#[derive(Default)]
+struct Progress {
+    /// Whom the cloud was asked to end, and when last.
+    asked: BTreeMap<InstanceId, Timestamp>,
+    deleted: BTreeSet<Resource>,
+    /// What the cloud said of those that are still there.
+    reasons: BTreeMap<Resource, Error>,
+}
+
+impl Inner {
+    /// Gives back everything of the fleet, or of the owner.
+    pub(crate) async fn teardown(&self, all_fleets: bool) -> Result<TeardownReport> {
+        let begun = self.clock.now();
+        let instances = {
+            let mut state = self.state();
+            state.closing = true;
+            state.roster.alive().count() as u32
+        };
+        self.tell(EventKind::TeardownStarted { instances });
+        self.wait_for_launches().await;
+
+        let mut progress = Progress::default();
+        let mut wait = WAIT_FIRST;
+        let mut trouble = None;
+        loop {
+            let looked = self.clock.now();
+            let left = match self.clear(all_fleets, &mut progress).await {
+                Ok(inventory) => {
+                    trouble = None;
+                    Some(inventory)
+                }
+                Err(error) if is_hopeless(error.kind()) => return Err(error.at("fleet.teardown")),
+                Err(error) => {
+                    self.tell(EventKind::Trouble { reason: error.to_string() });
+                    trouble = Some(error);
+                    None
+                }
+            };
+            // What an earlier life, or a launch without an answer, bought last is listed by then.
+            let proof_from = {
+                let state = self.state();
+                state.opened.max(state.launched_last) + VISIBILITY_GRACE
+            };
+            let empty = left.as_ref().is_some_and(Inventory::proves_empty);
+            if empty && looked >= proof_from {
+                return Ok(self.torn_down(progress, Vec::new(), begun));
+            }
+            let now = self.clock.now();
+            let patience = (begun + PATIENCE).max(proof_from + PATIENCE);
+            if now >= patience {
+                return match left {
+                    Some(left) if left.unreached.is_empty() => {
+                        let leftovers = left.resources.into_iter().map(|r| progress.leftover(r)).collect();
+                        Ok(self.torn_down(progress, leftovers, begun))
+                    }
+                    Some(left) => Err(unreached(&left)),
+                    None => Err(trouble.unwrap_or_else(|| unreached(&Inventory::default()))),
+                };
+            }
+            let next = if empty { since(now, proof_from).max(WAIT_FIRST) } else { wait };
+            self.clock.sleep(next).await;
+            wait = (wait * 3 / 2).min(WAIT_MAX);
+        }
+    }
+
+    /// Lets launches that are under way end: they give back what they get. One whose future is
+    /// never polled again would be waited for in vain; the proof below covers it.
+    async fn wait_for_launches(&self) {
+        let until = self.clock.now() + VISIBILITY_GRACE;
+        while self.state().calls > 0 && self.clock.now() < until {
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Asks what there is and gives it back: first what could start instances by itself, then the
+    /// instances, then the rest. Answers what there was.
+    async fn clear(&self, all_fleets: bool, progress: &mut Progress) -> Result<Inventory> {
+        let mut inventory = self.provider.inventory(&self.config.owner).await?;
+        let name = &self.config.name;
+        inventory.resources.retain(|r| all_fleets || r.fleet.as_ref() == Some(name));
+        let (mut starters, mut instances, mut others) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for resource in &inventory.resources {
+            match resource.kind {
+                ResourceKind::SpotRequest | ResourceKind::FleetObject => starters.push(resource.clone()),
+                ResourceKind::Instance => {
+                    instances.insert(InstanceId::new(resource.id.clone()));
+                }
+                _ => others.push(resource.clone()),
+            }
+        }
+        // Ours by name, also while no inventory shows them yet.
+        instances.extend(self.state().roster.alive().cloned());
+        self.delete(starters, progress).await?;
+        self.terminate(instances, progress).await?;
+        self.delete(others, progress).await?;
+        Ok(inventory)
+    }
+
+    async fn terminate(&self, instances: BTreeSet<InstanceId>, progress: &mut Progress) -> Result<()> {
+        let now = self.clock.now();
+        // One that does not go is asked again after a while.
+        let due = |id: &InstanceId| progress.asked.get(id).is_none_or(|at| *at + VISIBILITY_GRACE <= now);
+        let ids: Vec<InstanceId> = instances.into_iter().filter(due).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.provider.terminate(&ids).await?;
+        let now = self.clock.now();
+        let mut state = self.state();
+        for id in ids {
+            state.meter.ended(&id, now);
+            progress.asked.insert(id, now);
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, resources: Vec<Resource>, progress: &mut Progress) -> Result<()> {
+        if resources.is_empty() {
+            return Ok(());
+        }
+        let receipt = self.provider.delete(&resources).await?;
+        progress.deleted.extend(receipt.deleted);
+        for Leftover { resource, reason } in receipt.pending {
+            progress.reasons.insert(resource, reason);
+        }
+        Ok(())
+    }
+
+    fn torn_down(&self, progress: Progress, leftovers: Vec<Leftover>, begun: Timestamp) -> TeardownReport {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let alive: Vec<InstanceId> = state.roster.alive().cloned().collect();
+        for id in alive {
+            state.roster.release(&id, now);
+            state.meter.ended(&id, now);
+        }
+        state.intents.clear();
+        state.prepared = None;
+        let spent = state.meter.bill(now).spent;
+        state.tell(EventKind::TornDown { leftovers: leftovers.len() as u32, spent }, now);
+        TeardownReport {
+            instances: progress.asked.len() as u32,
+            deleted: progress.deleted.into_iter().collect(),
+            leftovers,
+            took: since(begun, now),
+        }
+    }
+}
+
+impl Progress {
+    fn leftover(&self, resource: Resource) -> Leftover {
+        let reason = self.reasons.get(&resource).cloned().unwrap_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the cloud accepted its end and still lists it")
+        });
+        Leftover { resource, reason }
+    }
+}
+
+/// Whether asking again cannot help.
+fn is_hopeless(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Unavailable
+            | ErrorKind::RateLimited
+            | ErrorKind::Conflict
+            | ErrorKind::NotFound
+            | ErrorKind::NoCapacity
+    )
+}
+
+fn unreached(inventory: &Inventory) -> Error {
+    let regions: Vec<&str> = inventory.unreached.iter().map(AsRef::as_ref).collect();
+    let message = "some regions did not answer: nothing proves that they are empty";
+    Error::new(ErrorKind::Unavailable, message).with("regions", regions.join(", ")).at("fleet.teardown")
 }
