@@ -185,7 +185,8 @@ impl Error {
         self
     }
 
-    /// Says where it happened (`aws.launch`), unless somebody further in already did.
+    /// Says where it happened, unless somebody further in already did: a provider names its own
+    /// call (`aws.create_fleet`), the layers name the contract's operation (`launch`).
     #[must_use]
     pub fn at(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);

@@ -210,3 +210,83 @@ impl Around for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{clock, launched, owner, request};
+    use crate::{Selector, mock};
+
+    fn error(message: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, message)
+    }
+
+    #[tokio::test]
+    async fn fail_before_never_acts_and_fail_after_always_does() {
+        for (verdict, acted) in
+            [(Verdict::FailBefore(error("x")), 0), (Verdict::FailAfter(error("x")), 1), (Verdict::Pass, 1)]
+        {
+            let mut mock = mock::provider(mock::CAPABILITY);
+            mock.expect_launch().times(acted).returning(|request| Ok(launched(request)));
+            let fails = verdict != Verdict::Pass;
+            let provider = Fault::new(clock()).rule(move |_| verdict.clone()).layer(Arc::new(mock));
+            assert_eq!(provider.launch(&request(1)).await.is_err(), fails);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_rule_with_a_verdict_wins() {
+        let fault = Fault::new(clock())
+            .rule(|call| match call.operation() {
+                Operation::List => Verdict::FailBefore(error("first")),
+                _ => Verdict::Pass,
+            })
+            .rule(|_| Verdict::FailBefore(error("second")));
+        let provider = fault.layer(Arc::new(mock::provider(mock::CAPABILITY)));
+        assert_eq!(provider.list(&Selector::owner(&owner())).await.unwrap_err().message(), "first");
+        assert_eq!(provider.launch(&request(1)).await.unwrap_err().message(), "second");
+    }
+
+    #[tokio::test]
+    async fn a_stopped_client_reaches_nobody_any_more() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().times(2).returning(|request| Ok(launched(request)));
+        let fault = Fault::new(clock()).stop_after(2);
+        let provider = fault.layer(Arc::new(mock));
+        for _ in 0..2 {
+            provider.launch(&request(1)).await.unwrap();
+        }
+        for _ in 0..2 {
+            let error = provider.launch(&request(1)).await.unwrap_err();
+            assert!(Fault::is_stop(&error) && error.retry() == crate::Retry::Never, "{error:?}");
+        }
+        assert_eq!(fault.seen().len(), 2);
+        assert!(!Fault::is_stop(&error("x")));
+    }
+
+    #[tokio::test]
+    async fn a_seed_replays_and_keeps_its_rates() {
+        let rates = FaultRates {
+            throttled_percent: 10,
+            lost_before_percent: 10,
+            lost_after_percent: 20,
+            delayed_percent: 10,
+            delay_max: Duration::from_secs(5),
+        };
+        let verdicts = |seed| {
+            let mut random = Pcg32::seed_from_u64(seed);
+            (0..2_000).map(|_| rates.draw(&mut random)).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(3), verdicts(3));
+        assert_ne!(verdicts(3), verdicts(4));
+        let share = |test: fn(&Verdict) -> bool| verdicts(3).iter().filter(|v| test(v)).count() / 20;
+        let shares = [
+            share(|v| matches!(v, Verdict::FailBefore(_))),
+            share(|v| matches!(v, Verdict::FailAfter(_))),
+            share(|v| matches!(v, Verdict::Delay(time) if *time <= Duration::from_secs(5))),
+        ];
+        for (share, rate) in shares.into_iter().zip([20, 20, 10]) {
+            assert!(share.abs_diff(rate) <= 3, "{share} % instead of {rate} %");
+        }
+    }
+}

@@ -115,3 +115,102 @@ fn check_answer(call: Call<'_>, answer: &dyn Any) -> Result<()> {
         .with("instance_token", &stranger.token)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{blueprint, launched, other_token, request};
+    use crate::{PoolBid, UsdPerHour, mock};
+
+    /// A mock that expects nothing: any call that reaches it panics.
+    fn guarded(capability: Capability) -> Arc<dyn Provider> {
+        Guard.layer(Arc::new(mock::provider(capability)))
+    }
+
+    #[tokio::test]
+    async fn what_the_capability_excludes_never_reaches_the_provider() {
+        let all = mock::CAPABILITY;
+        let bid = {
+            let pool = request(5).pools.remove(0);
+            PoolBid { price_max: Some(UsdPerHour::from_micros(1)), ..pool }
+        };
+        for (capability, request, word) in [
+            (Capability { spot: false, ..all }, request(5), "spot"),
+            (
+                Capability { price_max: false, ..all },
+                LaunchRequest { pools: vec![bid], ..request(5) },
+                "price_max",
+            ),
+            (
+                Capability { all_or_nothing: false, ..all },
+                LaunchRequest { count_min: 5, ..request(5) },
+                "count_min",
+            ),
+        ] {
+            let error = guarded(capability).launch(&request).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().contains(word), "{error}");
+            assert_eq!((error.operation(), error.fact("provider")), (Some("launch"), Some("mock")));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_never_work_never_reaches_the_provider() {
+        let mixed = {
+            let mut request = request(5);
+            request.pools[0].offer.market = Market::OnDemand;
+            request
+        };
+        let capability = Capability { launch_max: 10, ..mock::CAPABILITY };
+        for (request, key, word) in [
+            (request(0), "count", "at least 1"),
+            (LaunchRequest { count_min: 6, ..request(5) }, "count_min", "6"),
+            (request(11), "count", "at most 10"),
+            (LaunchRequest { pools: vec![], ..request(5) }, "pools", "at least one"),
+            (mixed, "pools", "north-1a small on-demand"),
+        ] {
+            let error = guarded(capability).launch(&request).await.unwrap_err();
+            assert_eq!((error.kind(), error.fact("key")), (ErrorKind::InvalidRequest, Some(key)));
+            assert!(error.message().contains(word), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn user_data_over_the_limit_is_refused_with_both_sizes() {
+        let capability = Capability { user_data_bytes_max: 8, ..mock::CAPABILITY };
+        let error = guarded(capability).prepare(&blueprint()).await.unwrap_err();
+        assert_eq!((error.kind(), error.fact("key")), (ErrorKind::InvalidRequest, Some("user_data")));
+        assert!(error.message().contains("14 bytes") && error.message().contains("8"), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_launch_at_every_limit_and_an_expiry_pass() {
+        let capability = Capability { launch_max: 5, native_expiry: false, ..mock::CAPABILITY };
+        let mut mock = mock::provider(capability);
+        mock.expect_launch().once().returning(|request| Ok(launched(request)));
+        let request =
+            LaunchRequest { count_min: 5, expires: Some(crate::Timestamp::UNIX_EPOCH), ..request(5) };
+        assert!(Guard.layer(Arc::new(mock)).launch(&request).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_instance_of_another_launch_in_the_answer_is_unexpected() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().once().returning(|request| {
+            let mut answer = launched(request);
+            answer.instances[1].token = other_token();
+            Ok(answer)
+        });
+        let error = Guard.layer(Arc::new(mock)).launch(&request(2)).await.unwrap_err();
+        assert_eq!((error.kind(), error.fact("instance")), (ErrorKind::Unexpected, Some("i-1")));
+    }
+
+    #[tokio::test]
+    async fn an_error_that_names_its_place_is_left_alone() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        let named = Error::new(ErrorKind::Conflict, "taken").at("mock.create_fleet");
+        mock.expect_launch().once().return_const(Err(named.clone()));
+        assert_eq!(Guard.layer(Arc::new(mock)).launch(&request(1)).await.unwrap_err(), named);
+    }
+}

@@ -161,3 +161,137 @@ fn throttle<T: Any>(answer: &Result<T>) -> Option<&Error> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{clock, launched, owner, request};
+    use crate::{ManualClock, Selector, Shortfall, mock};
+    use futures::future::join_all;
+
+    /// When each call reached the provider, in seconds, in order; `answer` says what it got.
+    async fn arrivals(
+        limit: &Limit,
+        clock: &Arc<ManualClock>,
+        calls: usize,
+        mut answer: impl FnMut(usize) -> Result<Launched> + Send + 'static,
+    ) -> Vec<f64> {
+        let times: Arc<Mutex<Vec<f64>>> = Arc::default();
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().returning({
+            let (clock, times) = (clock.clone(), times.clone());
+            move |_| {
+                let mut times = lock(&times);
+                times.push(clock.now().as_millisecond() as f64 / 1_000.0);
+                answer(times.len())
+            }
+        });
+        let provider = limit.layer(Arc::new(mock));
+        let request = request(1);
+        let _answers = join_all((0..calls).map(|_| provider.launch(&request))).await;
+        lock(&times).clone()
+    }
+
+    fn throttled(hint: Option<u64>) -> Error {
+        Error::new(ErrorKind::RateLimited, "slow down").retrying(Retry::After(hint.map(Duration::from_secs)))
+    }
+
+    #[tokio::test]
+    async fn a_burst_passes_and_then_the_rate_holds() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 3, 2);
+        let times = arrivals(&limit, &clock, 6, |_| Ok(Launched::default())).await;
+        assert_eq!(times, [0.0, 0.0, 0.0, 0.5, 1.0, 1.5]);
+    }
+
+    #[tokio::test]
+    async fn a_throttle_pauses_every_caller_of_the_bucket_once() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 10, 2);
+        let times = arrivals(&limit, &clock, 4, |call| match call {
+            1 => Err(throttled(Some(60))),
+            _ => Ok(Launched::default()),
+        })
+        .await;
+        // No other call is thrown after the first; they come at the rate, not in a burst.
+        assert_eq!(times, [0.0, 60.0, 60.5, 61.0]);
+    }
+
+    #[tokio::test]
+    async fn a_throttle_inside_a_bulk_answer_pauses_too() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 10, 2);
+        let times = arrivals(&limit, &clock, 2, |_| {
+            let reason = throttled(Some(30));
+            Ok(Launched { instances: vec![], shortfalls: vec![Shortfall { count: 1, reason }] })
+        })
+        .await;
+        assert_eq!(times, [0.0, 30.0]);
+    }
+
+    #[tokio::test]
+    async fn pauses_without_a_hint_grow_until_an_answer_comes() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 10, 2);
+        let times = arrivals(&limit, &clock, 6, |call| match call {
+            4 => Ok(Launched::default()),
+            _ => Err(throttled(None)),
+        })
+        .await;
+        assert_eq!(times, [0.0, 1.0, 3.0, 7.0, 7.5, 8.5]);
+    }
+
+    #[tokio::test]
+    async fn throttles_of_calls_under_way_belong_to_one_pause() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 10, 10);
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().returning(|_| Err(throttled(None)));
+        // Each call is a second on its way, so that all ten are under way at once.
+        let slow = crate::layers::Fault::new(clock.clone())
+            .rule(|_| crate::layers::Verdict::Delay(Duration::from_secs(1)));
+        let provider = limit.layer(slow.layer(Arc::new(mock)));
+        let request = request(1);
+        join_all((0..10).map(|_| provider.launch(&request))).await;
+        let bucket = limit.bucket(&*provider, Call::Launch(&request));
+        let state = lock(&bucket.state);
+        assert_eq!((state.pauses, state.streak), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn clones_share_their_buckets_and_operations_do_not() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 1, 1);
+        let provider = || {
+            let mut mock = mock::provider(mock::CAPABILITY);
+            mock.expect_launch().returning(|request| Ok(launched(request)));
+            mock.expect_list().returning(|_| Ok(vec![]));
+            limit.clone().layer(Arc::new(mock))
+        };
+        let (one, other) = (provider(), provider());
+        one.launch(&request(1)).await.unwrap();
+        one.list(&Selector::owner(&owner())).await.unwrap();
+        assert_eq!(clock.now().as_second(), 0);
+        other.launch(&request(1)).await.unwrap();
+        assert_eq!(clock.now().as_second(), 1);
+        let elsewhere = crate::LaunchRequest { region: "south-1".into(), ..request(1) };
+        other.launch(&elsewhere).await.unwrap();
+        assert_eq!(clock.now().as_second(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_leaves_the_line() {
+        let clock = clock();
+        let limit = Limit::with_rate(clock.clone(), 1, 1);
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().times(2).returning(|request| Ok(launched(request)));
+        let provider = limit.layer(Arc::new(mock));
+        provider.launch(&request(1)).await.unwrap();
+        tokio::select! {
+            _ = async { provider.launch(&request(1)).await } => panic!("it did not wait"),
+            () = clock.sleep(Duration::from_millis(100)) => {}
+        }
+        provider.launch(&request(1)).await.unwrap();
+        assert_eq!(clock.now().as_second(), 1);
+    }
+}

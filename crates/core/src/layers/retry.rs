@@ -111,3 +111,110 @@ impl Around for Retry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{clock, launched, owner, request};
+    use crate::layers::{Fault, Operation, Verdict};
+    use crate::{Error, ErrorKind, Selector, mock};
+
+    fn lost(hint: Option<Duration>) -> Error {
+        Error::new(ErrorKind::Unavailable, "connection reset").retrying(Class::After(hint))
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_repeated_under_the_same_token() {
+        let (clock, request) = (clock(), request(3));
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().times(2).returning(|request| Ok(launched(request)));
+        let mut calls = 0;
+        let fault = Fault::new(clock.clone()).rule(move |_| {
+            calls += 1;
+            if calls == 1 { Verdict::FailAfter(lost(None)) } else { Verdict::Pass }
+        });
+        let provider = Retry::new(clock, 1).layer(fault.layer(Arc::new(mock)));
+
+        assert_eq!(provider.launch(&request).await.unwrap(), launched(&request));
+        let tokens: Vec<_> = fault.seen().into_iter().map(|seen| seen.token).collect();
+        assert_eq!(tokens, [Some(request.token.clone()), Some(request.token)]);
+    }
+
+    #[tokio::test]
+    async fn patience_ends_with_the_attempts_and_says_so() {
+        let clock = clock();
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_list().times(8).returning(|_| Err(lost(None)));
+        let provider = Retry::new(clock.clone(), 1).layer(Arc::new(mock));
+
+        let error = provider.list(&Selector::owner(&owner())).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Class::Exhausted));
+        assert_eq!(error.fact("attempts"), Some("8"));
+        // The steps are 1 + 2 + 4 + 8 + 16 + 32 + 60 s, each between a half and the whole.
+        let waited = clock.now().as_second();
+        assert!((61..=123).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test]
+    async fn an_exhausted_error_is_not_retried_again() {
+        let clock = clock();
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_list().times(8).returning(|_| Err(lost(None)));
+        let inner = Retry::new(clock.clone(), 1).layer(Arc::new(mock));
+        let outer = Retry::new(clock, 2).layer(inner);
+        let error = outer.list(&Selector::owner(&owner())).await.unwrap_err();
+        assert_eq!(error.retry(), Class::Exhausted);
+    }
+
+    #[tokio::test]
+    async fn what_no_repetition_can_help_is_sent_once() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_list().once().returning(|_| Err(Error::new(ErrorKind::PermissionDenied, "no")));
+        let provider = Retry::new(clock(), 1).layer(Arc::new(mock));
+        let error = provider.list(&Selector::owner(&owner())).await.unwrap_err();
+        assert_eq!((error.retry(), error.fact("attempts")), (Class::Never, None));
+    }
+
+    #[tokio::test]
+    async fn the_class_decides_and_not_the_kind() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        let mut answers = 0;
+        mock.expect_list().times(2).returning(move |_| {
+            answers += 1;
+            let odd = Error::new(ErrorKind::Unexpected, "odd").retrying(Class::After(None));
+            if answers == 1 { Err(odd) } else { Ok(vec![]) }
+        });
+        let provider = Retry::new(clock(), 1).layer(Arc::new(mock));
+        assert!(provider.list(&Selector::owner(&owner())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_hint_is_waited_out_and_one_beyond_the_time_ends_at_once() {
+        for (hint, attempts, waited) in [(90, 2, 90), (3_600, 1, 0)] {
+            let clock = clock();
+            let fault = Fault::new(clock.clone());
+            let mut mock = mock::provider(mock::CAPABILITY);
+            let mut first = true;
+            mock.expect_list().returning(move |_| {
+                let fails = std::mem::take(&mut first);
+                if fails { Err(lost(Some(Duration::from_secs(hint)))) } else { Ok(vec![]) }
+            });
+            let provider = Retry::new(clock.clone(), 1).layer(fault.layer(Arc::new(mock)));
+            let answer = provider.list(&Selector::owner(&owner())).await;
+            assert_eq!(answer.is_ok(), attempts == 2, "{answer:?}");
+            assert_eq!((fault.seen().len(), clock.now().as_second()), (attempts, waited));
+            assert!(fault.seen().iter().all(|seen| seen.operation == Operation::List));
+        }
+    }
+
+    #[test]
+    fn one_seed_gives_one_sequence_of_waits() {
+        let waits = |seed| {
+            let retry = Retry::new(clock(), seed);
+            (1..=10).map(|attempt| retry.delay(attempt, None)).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(7), waits(7));
+        assert_ne!(waits(7), waits(8));
+        assert!(waits(7).iter().all(|wait| *wait <= RetryPolicy::default().delay_max));
+    }
+}

@@ -81,3 +81,56 @@ impl Around for Timeout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{clock, launched, owner, request};
+    use crate::layers::{Fault, Retry, Verdict};
+    use crate::{Retry as Class, Selector, mock};
+
+    /// The provider's first answer takes this long, later ones no time.
+    fn slow_once(clock: Arc<dyn Clock>, time: Duration) -> Fault {
+        let mut time = Some(time);
+        Fault::new(clock).rule(move |_| time.take().map_or(Verdict::Pass, Verdict::Delay))
+    }
+
+    #[tokio::test]
+    async fn a_timeout_of_a_launch_is_an_answer_lost() {
+        let (clock, request) = (clock(), request(2));
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().once().returning(|request| Ok(launched(request)));
+        let fault = slow_once(clock.clone(), Duration::from_secs(10_000));
+        let timeout = Timeout::new(clock.clone()).layer(fault.layer(Arc::new(mock)));
+
+        let error = timeout.launch(&request).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Class::After(None)));
+        assert_eq!(error.operation(), Some("launch"));
+        assert_eq!(clock.now().as_second(), 300);
+        assert!(timeout.launch(&request).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn each_attempt_has_a_deadline_of_its_own() {
+        let (clock, request) = (clock(), request(2));
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().once().returning(|request| Ok(launched(request)));
+        let fault = slow_once(clock.clone(), Duration::from_secs(10_000));
+        let timeout = Timeout::new(clock.clone()).layer(fault.layer(Arc::new(mock)));
+        let provider = Retry::new(clock, 1).layer(timeout);
+
+        assert_eq!(provider.launch(&request).await.unwrap(), launched(&request));
+        assert!(fault.seen().iter().all(|seen| seen.token.as_ref() == Some(&request.token)));
+        assert_eq!(fault.seen().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_time_is_passed_on() {
+        let clock = clock();
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_list().once().returning(|_| Ok(vec![]));
+        let fault = slow_once(clock.clone(), Duration::from_secs(119));
+        let provider = Timeout::new(clock).layer(fault.layer(Arc::new(mock)));
+        assert!(provider.list(&Selector::owner(&owner())).await.is_ok());
+    }
+}

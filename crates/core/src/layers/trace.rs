@@ -64,3 +64,74 @@ impl Around for Trace {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::fixture::{blueprint, clock, launched, request};
+    use crate::{Error, ErrorKind, Prepared, mock};
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged while the provider is used.
+    async fn logged(mock: mock::MockProvider, calls: impl AsyncFnOnce(Arc<dyn Provider>)) -> Vec<String> {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer({
+                let lines = lines.clone();
+                move || lines.clone()
+            })
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        calls(Trace::new(clock()).layer(Arc::new(mock))).await;
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn each_call_leaves_one_line_that_says_what_and_how() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_launch().once().returning(|request| Ok(launched(request)));
+        mock.expect_launch().once().returning(|_| Err(Error::new(ErrorKind::NoCapacity, "empty")));
+        let lines = logged(mock, async |provider| {
+            let _ = provider.launch(&request(3)).await;
+            let _ = provider.launch(&request(3)).await;
+        })
+        .await;
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        for word in ["operation=mock.launch", "region=north-1", "count=3", "token=ada_words_1", "elapsed=0ns"]
+        {
+            assert!(lines.iter().all(|line| line.contains(word)), "{word}: {lines:#?}");
+        }
+        assert!(lines[0].contains("DEBUG") && lines[0].contains("obtained=3 missing=0"), "{lines:#?}");
+        assert!(lines[1].contains("WARN") && lines[1].contains("NoCapacity"), "{lines:#?}");
+    }
+
+    #[tokio::test]
+    async fn user_data_and_handles_are_never_logged() {
+        let mut mock = mock::provider(mock::CAPABILITY);
+        mock.expect_prepare().once().returning(|_| {
+            Ok(Prepared { handles: [("north-1".into(), "hunter2".to_owned())].into(), resources: vec![] })
+        });
+        let lines = logged(mock, async |provider| {
+            let _ = provider.prepare(&blueprint()).await;
+        })
+        .await;
+        assert_eq!(lines.len(), 1);
+        assert!(!lines[0].contains("hunter2"), "{lines:#?}");
+    }
+}
