@@ -1,0 +1,151 @@
+//! `skyfleet up`: launches the fleet, or attaches to the one that lives; `--watch` keeps it whole.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::json;
+use skyfleet::{EventKind, Fleet, LaunchReport};
+use skyfleet_core::InstanceState;
+
+use crate::args::{Common, UpArgs};
+use crate::down;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::output::{Output, note};
+use crate::plan::plan_json;
+use crate::ps::instance_json;
+use crate::settings::{Changes, Settings, World};
+
+/// How often the cloud is asked whether the instances are up, on the fleet's clock.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+pub(crate) async fn up(
+    common: &Common,
+    args: UpArgs,
+    output: &mut Output,
+    interrupt: &Interrupt,
+) -> Result<Exit, Failure> {
+    let mut changes = Changes::default();
+    changes.need(&args.need);
+    changes.fleet(&args.fleet);
+    let settings = Settings::read(common, changes, &World::Kept)?;
+    interrupt.last_words(format!("what may have been bought is swept by: {}", settings.sweep_command()));
+    let fleet = settings.open()?;
+
+    let launch = interrupt.unless(fleet.launch()).await;
+    let Some(report) = launch else { return give_back(&fleet, output).await };
+    let report = report?;
+    if !args.detach && !args.watch {
+        // A fleet that lived before this command is not this command's to end.
+        let up = interrupt.unless(all_running(&fleet)).await;
+        match up {
+            Some(result) => result?,
+            None if report.attached => {
+                note("interrupted; the fleet lived before and lives on");
+                return Ok(Exit::Interrupted);
+            }
+            None => return give_back(&fleet, output).await,
+        }
+    }
+    let exit = tell(&fleet, &report, output).await?;
+    if !args.watch {
+        return Ok(exit);
+    }
+    watch(&fleet, output, interrupt).await
+}
+
+/// Ends what the interrupted launch may have bought, and says so.
+async fn give_back(fleet: &Fleet, output: &mut Output) -> Result<Exit, Failure> {
+    note("interrupted: giving back what was bought");
+    let report = fleet.teardown().await?;
+    if output.json {
+        output.document(&json!({ "interrupted": true, "teardown": down::report_json(&report) }))?;
+    } else {
+        note(down::sentence(&report));
+    }
+    Ok(Exit::Interrupted.or(down::end(&report)))
+}
+
+/// Waits until nothing of the fleet is pending any more.
+async fn all_running(fleet: &Fleet) -> Result<(), Failure> {
+    loop {
+        let instances = fleet.list().await?;
+        if !instances.iter().any(|instance| instance.state == InstanceState::Pending) {
+            return Ok(());
+        }
+        fleet.clock().sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn tell(fleet: &Fleet, report: &LaunchReport, output: &mut Output) -> Result<Exit, Failure> {
+    let instances = fleet.list().await?;
+    let alive: Vec<_> = instances.iter().filter(|instance| instance.state.is_alive()).collect();
+    let config = fleet.config();
+    let exit = if alive.is_empty() { Exit::Refused } else { Exit::Ok };
+    if output.json {
+        let now = fleet.clock().now();
+        let document = json!({
+            "provider": config.provider,
+            "owner": config.owner,
+            "fleet": config.name,
+            "attached": report.attached,
+            "asked": report.asked,
+            "obtained": alive.len(),
+            "plan": report.plan.as_ref().map(plan_json),
+            "instances": alive.iter().map(|i| instance_json(i, None, now)).collect::<Vec<_>>(),
+            "shortfalls": report.shortfalls.iter().map(|shortfall| json!({
+                "count": shortfall.count,
+                "kind": shortfall.reason.kind().as_str(),
+                "reason": shortfall.reason.message(),
+                "closes": shortfall.reason.scope().map(ToString::to_string),
+            })).collect::<Vec<_>>(),
+        });
+        // Events follow as lines of their own: then this is one, too.
+        output.object(&document)?;
+        return Ok(exit);
+    }
+    let verb = if report.attached { "lives already" } else { "is up" };
+    output.line(format!(
+        "fleet {} of owner {} {verb}: {} of {} instances",
+        config.name,
+        config.owner,
+        alive.len(),
+        report.asked
+    ))?;
+    for shortfall in &report.shortfalls {
+        let closes = shortfall.reason.scope().map(|scope| format!(" [{scope}]")).unwrap_or_default();
+        output.line(format!("{} missing: {}{closes}", shortfall.count, shortfall.reason.message()))?;
+    }
+    output.line("see it: skyfleet ps   end it: skyfleet down")?;
+    output.flush()?;
+    Ok(exit)
+}
+
+/// Keeps the fleet whole and prints what happens, until a limit ends it or somebody leaves.
+async fn watch(fleet: &Fleet, output: &mut Output, interrupt: &Interrupt) -> Result<Exit, Failure> {
+    let mut events = fleet.supervise();
+    while let Some(next) = interrupt.unless(events.next()).await {
+        let Some(event) = next else { break };
+        if output.json {
+            output.object(&event)?;
+        } else {
+            output.line(format!("{}  {event}", event.at))?;
+            output.flush()?;
+        }
+        if matches!(event.kind, EventKind::LimitReached { .. }) {
+            drop(events);
+            let report = fleet.teardown().await?;
+            if output.json {
+                output.object(&json!({ "teardown": down::report_json(&report) }))?;
+            } else {
+                down::print(&report, output)?;
+            }
+            return Ok(down::end(&report));
+        }
+        if output.is_closed() {
+            break;
+        }
+    }
+    note(format!("not watched any more; fleet {} lives on: skyfleet down ends it", fleet.config().name));
+    Ok(Exit::Interrupted)
+}
