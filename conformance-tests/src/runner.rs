@@ -206,3 +206,111 @@ impl fmt::Display for Stack {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use skyfleet_core::{Connected, Error, ErrorKind, ManualClock, Market, Timestamp};
+    use skyfleet_sim::SimProvider;
+    use skyfleet_simcloud::{World as Sim, WorldOptions};
+
+    use super::*;
+    use crate::case::{Proof, QUOTA, case, ensure};
+
+    /// The worlds that were connected, to look into afterwards.
+    type Worlds = Arc<Mutex<Vec<Sim>>>;
+
+    fn arm() -> (Arm, Worlds) {
+        let worlds = Worlds::default();
+        let made = worlds.clone();
+        let arm = Arm::new("test", move |seed| {
+            let clock = Arc::new(ManualClock::auto(Timestamp::UNIX_EPOCH));
+            let sim = Sim::new(WorldOptions { seed, ..WorldOptions::new(clock) })?;
+            made.lock().unwrap().push(sim.clone());
+            let clock = sim.clock().clone();
+            Ok(World::bare(Connected { provider: Arc::new(SimProvider::new(sim)), clock }))
+        });
+        (arm, worlds)
+    }
+
+    fn nothing_left(worlds: &Worlds) -> bool {
+        let worlds = worlds.lock().unwrap();
+        !worlds.is_empty() && worlds.iter().all(|sim| sim.ledger().proves_empty())
+    }
+
+    async fn launches_and_ends(bed: &Bed) -> Proof {
+        bed.running(&bed.owner, Market::OnDemand, 2).await.map(drop)
+    }
+
+    async fn launches_and_panics(bed: &Bed) -> Proof {
+        bed.running(&bed.owner, Market::OnDemand, 2).await?;
+        panic!("in the middle of it");
+    }
+
+    async fn launches_and_finds_fault(bed: &Bed) -> Proof {
+        bed.running(&bed.neighbour, Market::OnDemand, 1).await?;
+        ensure!(bed.clock.now() < Timestamp::UNIX_EPOCH, "it is later than that");
+        Ok(())
+    }
+
+    async fn launches_and_waits_for_ever(bed: &Bed) -> Proof {
+        bed.running(&bed.owner, Market::OnDemand, 1).await?;
+        loop {
+            bed.clock.sleep(Duration::from_secs(60)).await;
+        }
+    }
+
+    #[test]
+    fn whatever_becomes_of_a_case_nothing_is_left() {
+        for (case, part) in [
+            (case!("LAUNCH-1", launches_and_ends), None),
+            (case!("LAUNCH-1", launches_and_panics), Some("panicked: in the middle of it")),
+            (case!("LAUNCH-1", launches_and_finds_fault), Some("it is later than that")),
+            (case!("LAUNCH-1", launches_and_waits_for_ever), Some("did not end within 12 h")),
+        ] {
+            for stack in [Stack::Bare, Stack::Layers] {
+                let (arm, worlds) = arm();
+                let outcome = run(&arm, &case, stack, 7);
+                match (part, &outcome) {
+                    (None, Outcome::Passed) => {}
+                    (Some(part), Outcome::Failed(text)) => assert!(text.contains(part), "{text}"),
+                    _ => panic!("{} ended as {outcome:?}", case.name),
+                }
+                assert!(nothing_left(&worlds), "{}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_says_the_clause_its_sentence_what_happened_and_the_seed() {
+        let (arm, _) = arm();
+        let case = case!("LAUNCH-3", launches_and_finds_fault);
+        let Outcome::Failed(text) = run(&arm, &case, Stack::Layers, 7) else { panic!("it must fail") };
+        for part in [
+            "LAUNCH-3: The same token",
+            "what happened: it is later than that (seen at conformance-tests/src/runner.rs:",
+            "SKYFLEET_CONFORMANCE_SEED=7",
+            "'test+layers::LAUNCH-3 launches_and_finds_fault'",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_apply_is_ignored_with_its_reason() {
+        let (arm, _) = arm();
+        let case = case!("LAUNCH-1", launches_and_panics, [QUOTA]);
+        assert_eq!(run(&arm, &case, Stack::Bare, 7), Outcome::Ignored("needs the lever `quota`".to_owned()));
+        let arm = arm.known_gap("LAUNCH-1", "not built yet");
+        assert_eq!(run(&arm, &case, Stack::Bare, 7), Outcome::Ignored("known gap: not built yet".to_owned()));
+    }
+
+    #[test]
+    fn an_arm_that_cannot_be_connected_fails() {
+        let arm = Arm::new("", |_| Err(Error::new(ErrorKind::InvalidConfig, "no such region")));
+        let case = case!("LAUNCH-1", launches_and_ends);
+        let outcome = run(&arm, &case, Stack::Bare, 7);
+        assert!(matches!(&outcome, Outcome::Failed(text) if text.contains("no such region")), "{outcome:?}");
+    }
+}
