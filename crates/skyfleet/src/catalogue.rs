@@ -96,14 +96,7 @@ impl Catalogue {
             }
         }
         let zone_numbers = zones.iter().zip(0..).map(|(z, n)| (z.zone.clone(), n)).collect();
-        Arc::new(Self {
-            offers,
-            rows,
-            types: types.items,
-            zones,
-            zone_numbers,
-            quota_sets: quota_sets.items,
-        })
+        Arc::new(Self { offers, rows, types: types.items, zones, zone_numbers, quota_sets: quota_sets.items })
     }
 
     /// The offers, by region, zone, type and market.
@@ -166,7 +159,8 @@ impl Catalogue {
         let mut marks = Marks::default();
         for scope in scopes {
             if marks.rows.is_empty() {
-                marks = Marks { rows: vec![false; self.rows.len()], sets: vec![false; self.quota_sets.len()] };
+                marks =
+                    Marks { rows: vec![false; self.rows.len()], sets: vec![false; self.quota_sets.len()] };
             }
             match scope {
                 Scope::Offer(id) => self.find(id).into_iter().for_each(|n| marks.rows[n] = true),

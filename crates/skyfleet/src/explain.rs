@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 use skyfleet_core::{Arch, Market, OfferId, QuotaId, Scope, Timestamp, UsdPerHour};
+
+use crate::search::{Rule, needs_prices};
+use crate::{Candidate, Search};
 
 /// Why an offer is not a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -183,6 +187,114 @@ impl fmt::Display for Why {
                 limit_vcpus.saturating_sub(*used_vcpus)
             ),
         }
+    }
+}
+
+impl Search {
+    /// What does not fit, in the order of the catalogue, with the reason. Made as it is read.
+    pub fn rejections(&self) -> impl Iterator<Item = Rejection> {
+        let rules = self.verdicts.iter().enumerate();
+        rules.filter_map(|(n, rule)| rule.map(|rule| self.rejection(n, rule)))
+    }
+
+    /// What became of one offer: `Ok` for a candidate; `None` for an offer that nobody sells.
+    pub fn explain(&self, id: &OfferId) -> Option<Result<Candidate<'_>, Rejection>> {
+        let n = self.catalogue.find(id)?;
+        Some(match self.verdicts[n] {
+            Some(rule) => Err(self.rejection(n, rule)),
+            None => Ok(self.candidate_at(n)),
+        })
+    }
+
+    /// How many offers each rule removed, nearest misses first: the rules are applied in order, so
+    /// that an offer which the last one removed had passed all others.
+    pub fn tallies(&self) -> Vec<Tally> {
+        let mut tallies = BTreeMap::<Rule, (u32, i64, usize)>::new();
+        for (n, rule) in self.verdicts.iter().enumerate() {
+            let Some(rule) = *rule else { continue };
+            let size = self.size(n, rule);
+            let tally = tallies.entry(rule).or_insert((0, size, n));
+            tally.0 += 1;
+            if size > tally.1 {
+                (tally.1, tally.2) = (size, n);
+            }
+        }
+        let tally = |(rule, (count, _, n))| Tally { count, nearest: self.rejection(n, rule) };
+        tallies.into_iter().rev().map(tally).collect()
+    }
+
+    /// How near an offer is to passing a rule: more is nearer.
+    fn size(&self, n: usize, rule: Rule) -> i64 {
+        let row = &self.catalogue.rows()[n];
+        let kind = &self.catalogue.types[row.kind as usize];
+        let gpu = |number: fn(&skyfleet_core::Gpu) -> u32| kind.gpu.as_ref().map_or(0, number).into();
+        match rule {
+            Rule::Vcpus => kind.vcpus.into(),
+            Rule::Memory => kind.memory_mib.into(),
+            Rule::GpuCount => gpu(|g| g.count),
+            Rule::GpuMemory => gpu(|g| g.memory_mib),
+            Rule::LocalSsd => kind.local_ssd_gib.into(),
+            Rule::PriceMax => -self.price(n),
+            _ => 0,
+        }
+    }
+
+    fn rejection(&self, n: usize, rule: Rule) -> Rejection {
+        let offer = &self.catalogue.offers()[n];
+        let row = &self.catalogue.rows()[n];
+        let kind = &offer.instance_type;
+        let gpu = kind.gpu.as_ref();
+        let wanted = self.need.gpu.clone().unwrap_or_default();
+        let price = || UsdPerHour::from_micros(self.price(n));
+        let why = match rule {
+            Rule::Market => Why::Market { has: offer.market },
+            Rule::Region => Why::Region,
+            Rule::Zone => Why::Zone,
+            Rule::Type => Why::Type,
+            Rule::Arch => Why::Arch { needs: self.need.arch.unwrap_or(kind.arch), has: kind.arch },
+            Rule::Vcpus => Why::Vcpus { needs: self.need.vcpus.unwrap_or(0), has: kind.vcpus },
+            Rule::Memory => {
+                Why::Memory { needs_gib: self.need.memory_gib.unwrap_or(0), has_mib: kind.memory_mib }
+            }
+            Rule::GpuModel => Why::GpuModel { needs: wanted.model, has: gpu.map(|g| g.model.to_string()) },
+            Rule::GpuCount => {
+                Why::GpuCount { needs: wanted.count.unwrap_or(0), has: gpu.map_or(0, |g| g.count) }
+            }
+            Rule::GpuMemory => Why::GpuMemory {
+                needs_gib: wanted.memory_gib.unwrap_or(0),
+                has_mib: gpu.map_or(0, |g| g.memory_mib),
+            },
+            Rule::LocalSsd => {
+                Why::LocalSsd { needs_gib: self.need.local_ssd_gib.unwrap_or(0), has_gib: kind.local_ssd_gib }
+            }
+            Rule::UnknownPrice => {
+                Why::UnknownPrice { limit: needs_prices(&self.limits).filter(|_| self.limits.unknown_prices) }
+            }
+            Rule::PriceMax => {
+                Why::PriceMax { price: price(), max: self.limits.price_max.unwrap_or_default() }
+            }
+            Rule::DearerThanOnDemand => {
+                Why::DearerThanOnDemand { price: price(), on_demand: UsdPerHour::from_micros(row.on_demand) }
+            }
+            Rule::SoldOut => Why::SoldOut,
+            Rule::Closed => match self.memory.closed(offer, self.now) {
+                Some((scope, until)) => Why::Closed { scope: scope.clone(), until },
+                None => Why::SoldOut,
+            },
+            Rule::Quota => {
+                let quotas = offer.quotas.iter().filter_map(|id| Some((id, self.quotas.get(id)?)));
+                match quotas.min_by_key(|(_, quota)| quota.left()) {
+                    Some((id, quota)) => Why::Quota {
+                        id: id.clone(),
+                        limit_vcpus: quota.limit,
+                        used_vcpus: quota.used,
+                        needs_vcpus: kind.vcpus,
+                    },
+                    None => Why::SoldOut,
+                }
+            }
+        };
+        Rejection { offer: offer.id(), why }
     }
 }
 

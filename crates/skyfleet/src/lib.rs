@@ -17,10 +17,12 @@ mod explain;
 mod fleet;
 mod gpu;
 mod launch;
+mod lots;
 mod memory;
 mod nearest;
 mod plan;
 mod policy;
+mod purse;
 mod roster;
 #[cfg(test)]
 mod sample;

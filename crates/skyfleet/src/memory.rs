@@ -85,7 +85,10 @@ impl CapacityMemory {
 
     /// Whether an offer is closed now: by which scope (the one that opens last), and until when.
     pub fn closed(&self, offer: &Offer, now: Timestamp) -> Option<(&Scope, Timestamp)> {
-        self.known(offer).filter(|(_, closure)| closure.until > now).map(|(s, c)| (s, c.until)).max_by_key(|c| c.1)
+        self.known(offer)
+            .filter(|(_, closure)| closure.until > now)
+            .map(|(s, c)| (s, c.until))
+            .max_by_key(|c| c.1)
     }
 
     /// Whether an offer is half open: it was closed, may be tried again, and has not proven itself

@@ -1,13 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skyfleet_core::{
-    InstanceType, Market, Offer, OfferId, Price, QuotaId, Signal, Timestamp, UsdPerHour,
-};
+use skyfleet_core::{InstanceType, Market, Offer, Price, QuotaId, Signal, Timestamp, UsdPerHour};
 
 use crate::catalogue::{Marks, Row, UNKNOWN, known};
 use crate::gpu::{GpuName, has_memory};
-use crate::{CapacityMemory, Catalogue, Limits, MarketMix, Need, Rejection, Spec, Tally, Why};
+use crate::{CapacityMemory, Catalogue, Limits, MarketMix, Need, Spec};
 
 /// An offer that fits, with what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,23 +29,23 @@ pub struct Candidate<'a> {
 /// What could be bought, best first, and why the rest could not.
 #[derive(Clone, Debug)]
 pub struct Search {
-    catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Arc<Catalogue>,
     /// Price to rank by and row, best first.
     ranked: Vec<(i64, u32)>,
     /// One for each offer: the rule that removed it, if one did.
-    verdicts: Vec<Option<Rule>>,
-    notes: Notes,
-    quotas: BTreeMap<QuotaId, Quota>,
+    pub(crate) verdicts: Vec<Option<Rule>>,
+    pub(crate) notes: Notes,
+    pub(crate) quotas: BTreeMap<QuotaId, Quota>,
     probing: Marks,
-    need: Need,
-    limits: Limits,
-    memory: CapacityMemory,
-    now: Timestamp,
+    pub(crate) need: Need,
+    pub(crate) limits: Limits,
+    pub(crate) memory: CapacityMemory,
+    pub(crate) now: Timestamp,
 }
 
 /// The rules of [`Why`], in order, without the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rule {
+pub(crate) enum Rule {
     Market,
     Region,
     Zone,
@@ -70,8 +68,8 @@ enum Rule {
 /// What the account may use of a quota, in vCPUs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quota {
-    limit: u32,
-    used: u32,
+    pub(crate) limit: u32,
+    pub(crate) used: u32,
 }
 
 impl Quota {
@@ -195,7 +193,7 @@ fn ranked_at(price: i64, market: Market, note: Note, probing: bool) -> i64 {
 }
 
 /// The limit in dollars that an instance without a known price could break.
-fn needs_prices(limits: &Limits) -> Option<&'static str> {
+pub(crate) fn needs_prices(limits: &Limits) -> Option<&'static str> {
     let limits = [
         (limits.budget.is_some(), "limits.budget_usd"),
         (limits.usd_per_hour_max.is_some(), "limits.usd_per_hour_max"),
@@ -220,41 +218,10 @@ impl Search {
         self.ranked.iter().map(|&(rank, n)| self.candidate(n as usize, rank))
     }
 
-    /// What does not fit, in the order of the catalogue, with the reason. Made as it is read.
-    pub fn rejections(&self) -> impl Iterator<Item = Rejection> {
-        let rules = self.verdicts.iter().enumerate();
-        rules.filter_map(|(n, rule)| rule.map(|rule| self.rejection(n, rule)))
-    }
-
-    /// What became of one offer: `Ok` for a candidate; `None` for an offer that nobody sells.
-    pub fn explain(&self, id: &OfferId) -> Option<Result<Candidate<'_>, Rejection>> {
-        let n = self.catalogue.find(id)?;
-        Some(match self.verdicts[n] {
-            Some(rule) => Err(self.rejection(n, rule)),
-            None => {
-                let row = &self.catalogue.rows()[n];
-                let note = self.notes.get(n);
-                let rank = ranked_at(note.price(row), row.market, note, self.probing.has(n, row));
-                Ok(self.candidate(n, rank))
-            }
-        })
-    }
-
-    /// How many offers each rule removed, nearest misses first: the rules are applied in order, so
-    /// that an offer which the last one removed had passed all others.
-    pub fn tallies(&self) -> Vec<Tally> {
-        let mut tallies = BTreeMap::<Rule, (u32, i64, usize)>::new();
-        for (n, rule) in self.verdicts.iter().enumerate() {
-            let Some(rule) = *rule else { continue };
-            let size = self.size(n, rule);
-            let tally = tallies.entry(rule).or_insert((0, size, n));
-            tally.0 += 1;
-            if size > tally.1 {
-                (tally.1, tally.2) = (size, n);
-            }
-        }
-        let tally = |(rule, (count, _, n))| Tally { count, nearest: self.rejection(n, rule) };
-        tallies.into_iter().rev().map(tally).collect()
+    /// The candidate in a row.
+    pub(crate) fn candidate_at(&self, n: usize) -> Candidate<'_> {
+        let (row, note) = (&self.catalogue.rows()[n], self.notes.get(n));
+        self.candidate(n, ranked_at(note.price(row), row.market, note, self.probing(n)))
     }
 
     /// What was searched.
@@ -262,19 +229,29 @@ impl Search {
         &self.catalogue
     }
 
-    /// What a quota has left, in vCPUs; `None` when nobody knows.
-    pub(crate) fn quota_left(&self, id: &QuotaId) -> Option<u32> {
-        self.quotas.get(id).map(|q| q.left())
+    /// The candidates by row, best first, each with the price by which it is ranked.
+    pub(crate) fn ranked(&self) -> &[(i64, u32)] {
+        &self.ranked
+    }
+
+    /// What an offer costs now; [`UNKNOWN`] when nobody knows.
+    pub(crate) fn price(&self, n: usize) -> i64 {
+        self.notes.get(n).price(&self.catalogue.rows()[n])
+    }
+
+    /// Whether an offer is half open.
+    pub(crate) fn probing(&self, n: usize) -> bool {
+        self.probing.has(n, &self.catalogue.rows()[n])
+    }
+
+    /// What the quotas have left, in vCPUs, where somebody knows.
+    pub(crate) fn quotas_left(&self) -> BTreeMap<QuotaId, u32> {
+        self.quotas.iter().map(|(id, quota)| (id.clone(), quota.left())).collect()
     }
 
     /// Whether any offer was removed by something that passes: capacity, or a failure of late.
     pub(crate) fn may_pass(&self) -> bool {
         self.verdicts.iter().any(|rule| matches!(rule, Some(Rule::SoldOut | Rule::Closed)))
-    }
-
-    /// Whether any offer was removed by a full quota.
-    pub(crate) fn quota_bound(&self) -> bool {
-        self.verdicts.contains(&Some(Rule::Quota))
     }
 
     fn candidate(&self, n: usize, rank: i64) -> Candidate<'_> {
@@ -289,81 +266,6 @@ impl Search {
             probe: self.probing.has(n, row),
             ranked_at: known(rank),
         }
-    }
-
-    /// How near an offer is to passing a rule: more is nearer.
-    fn size(&self, n: usize, rule: Rule) -> i64 {
-        let row = &self.catalogue.rows()[n];
-        let kind = &self.catalogue.types[row.kind as usize];
-        let gpu = |number: fn(&skyfleet_core::Gpu) -> u32| kind.gpu.as_ref().map_or(0, number).into();
-        match rule {
-            Rule::Vcpus => kind.vcpus.into(),
-            Rule::Memory => kind.memory_mib.into(),
-            Rule::GpuCount => gpu(|g| g.count),
-            Rule::GpuMemory => gpu(|g| g.memory_mib),
-            Rule::LocalSsd => kind.local_ssd_gib.into(),
-            Rule::PriceMax => -self.notes.get(n).price(row),
-            _ => 0,
-        }
-    }
-
-    fn rejection(&self, n: usize, rule: Rule) -> Rejection {
-        let offer = &self.catalogue.offers()[n];
-        let row = &self.catalogue.rows()[n];
-        let kind = &offer.instance_type;
-        let gpu = kind.gpu.as_ref();
-        let wanted = self.need.gpu.clone().unwrap_or_default();
-        let price = || UsdPerHour::from_micros(self.notes.get(n).price(row));
-        let why = match rule {
-            Rule::Market => Why::Market { has: offer.market },
-            Rule::Region => Why::Region,
-            Rule::Zone => Why::Zone,
-            Rule::Type => Why::Type,
-            Rule::Arch => Why::Arch { needs: self.need.arch.unwrap_or(kind.arch), has: kind.arch },
-            Rule::Vcpus => Why::Vcpus { needs: self.need.vcpus.unwrap_or(0), has: kind.vcpus },
-            Rule::Memory => {
-                Why::Memory { needs_gib: self.need.memory_gib.unwrap_or(0), has_mib: kind.memory_mib }
-            }
-            Rule::GpuModel => Why::GpuModel { needs: wanted.model, has: gpu.map(|g| g.model.to_string()) },
-            Rule::GpuCount => {
-                Why::GpuCount { needs: wanted.count.unwrap_or(0), has: gpu.map_or(0, |g| g.count) }
-            }
-            Rule::GpuMemory => Why::GpuMemory {
-                needs_gib: wanted.memory_gib.unwrap_or(0),
-                has_mib: gpu.map_or(0, |g| g.memory_mib),
-            },
-            Rule::LocalSsd => {
-                Why::LocalSsd { needs_gib: self.need.local_ssd_gib.unwrap_or(0), has_gib: kind.local_ssd_gib }
-            }
-            Rule::UnknownPrice => Why::UnknownPrice {
-                limit: needs_prices(&self.limits).filter(|_| self.limits.unknown_prices),
-            },
-            Rule::PriceMax => {
-                Why::PriceMax { price: price(), max: self.limits.price_max.unwrap_or_default() }
-            }
-            Rule::DearerThanOnDemand => Why::DearerThanOnDemand {
-                price: price(),
-                on_demand: UsdPerHour::from_micros(row.on_demand),
-            },
-            Rule::SoldOut => Why::SoldOut,
-            Rule::Closed => match self.memory.closed(offer, self.now) {
-                Some((scope, until)) => Why::Closed { scope: scope.clone(), until },
-                None => Why::SoldOut,
-            },
-            Rule::Quota => {
-                let quotas = offer.quotas.iter().filter_map(|id| Some((id, self.quotas.get(id)?)));
-                match quotas.min_by_key(|(_, quota)| quota.left()) {
-                    Some((id, quota)) => Why::Quota {
-                        id: id.clone(),
-                        limit_vcpus: quota.limit,
-                        used_vcpus: quota.used,
-                        needs_vcpus: kind.vcpus,
-                    },
-                    None => Why::SoldOut,
-                }
-            }
-        };
-        Rejection { offer: offer.id(), why }
     }
 }
 
@@ -438,7 +340,7 @@ impl Note {
 
 /// The notes of all offers; empty while no signal is about an offer.
 #[derive(Clone, Debug, Default)]
-struct Notes(Vec<Note>);
+pub(crate) struct Notes(Vec<Note>);
 
 impl Notes {
     fn new(catalogue: &Catalogue, signals: &[Signal]) -> Self {

@@ -183,7 +183,10 @@ impl Spec {
             return wrong("fleet.target", format!("is {target}, must be from 1 to {TARGET_MAX}"));
         }
         if min == 0 || min > target {
-            return wrong("fleet.min", format!("is {min}, must be from 1 to fleet.target, which is {target}"));
+            return wrong(
+                "fleet.min",
+                format!("is {min}, must be from 1 to fleet.target, which is {target}"),
+            );
         }
         if self.fulfilment == Fulfilment::AllOrNothing && min != target {
             let text = format!(
@@ -249,16 +252,24 @@ fn not_zero(key: &'static str, time: Option<Duration>) -> Result<()> {
 fn check_label(key: &str, value: &str) -> Result<()> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if key.is_empty() || !key.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return wrong("fleet.labels", format!("has the name {key:?}: it must begin with a lower-case letter"));
+        return wrong(
+            "fleet.labels",
+            format!("has the name {key:?}: it must begin with a lower-case letter"),
+        );
     }
     if key.starts_with("skyfleet") {
-        return wrong("fleet.labels", format!("has the name {key:?}: those that begin with \"skyfleet\" are ours"));
+        return wrong(
+            "fleet.labels",
+            format!("has the name {key:?}: those that begin with \"skyfleet\" are ours"),
+        );
     }
     for text in [key, value] {
         if text.len() > 63 || !text.chars().all(legal) {
             return wrong(
                 "fleet.labels",
-                format!("has {text:?}: only lower-case letters, digits, '-' and '_', at most 63, fit every cloud"),
+                format!(
+                    "has {text:?}: only lower-case letters, digits, '-' and '_', at most 63, fit every cloud"
+                ),
             );
         }
     }
@@ -290,8 +301,14 @@ mod tests {
             (|s| s.min = 0, "fleet.min"),
             (|s| s.fulfilment = Fulfilment::AllOrNothing, "fleet.min"),
             (|s| s.deadline = Some(Duration::ZERO), "fleet.deadline"),
-            (|s| s.market = MarketMix::Mixed { on_demand_share: f64::NAN, on_demand_after: None }, "fleet.on_demand_share"),
-            (|s| s.market = MarketMix::Mixed { on_demand_share: 1.1, on_demand_after: None }, "fleet.on_demand_share"),
+            (
+                |s| s.market = MarketMix::Mixed { on_demand_share: f64::NAN, on_demand_after: None },
+                "fleet.on_demand_share",
+            ),
+            (
+                |s| s.market = MarketMix::Mixed { on_demand_share: 1.1, on_demand_after: None },
+                "fleet.on_demand_share",
+            ),
             (|s| s.need.vcpus = Some(0), "need.vcpus"),
             (|s| s.need.gpu = Some(GpuNeed { count: Some(0), ..GpuNeed::default() }), "need.gpu.count"),
             (|s| s.limits.budget = Some(Usd::from_micros(-1)), "limits.budget_usd"),
