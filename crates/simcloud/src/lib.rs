@@ -13,24 +13,31 @@
 //! | how spot prices and reclaims move | [`market`] |
 //! | user data run as local processes | [`process`] |
 
+/// What each cloud sells, where, and at what list price.
 pub mod catalog;
 mod end;
 mod event;
+/// What goes wrong on purpose.
 pub mod fault;
 mod fixture;
 mod kernel;
 mod launch;
 mod ledger;
+/// How fast each cloud lets its API be called.
 pub mod limits;
 mod machine;
+/// How spot prices and spot capacity move.
 pub mod market;
 mod order;
 mod place;
 mod pool;
+/// Machines that are real local processes.
 pub mod process;
 mod reclaim;
 mod refusal;
+/// How each cloud behaves.
 pub mod rules;
+/// What happens in a world, told beforehand.
 pub mod scenario;
 mod seed;
 mod snapshot;

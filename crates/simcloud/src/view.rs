@@ -98,11 +98,28 @@ impl Kernel {
         views
     }
 
+    /// How many events the log has.
+    pub fn events_count(&self) -> u64 {
+        self.events.len() as u64
+    }
+
     /// One machine, if a list of the cloud shows it.
     pub fn machine(&self, id: &str, whose: &Whose<'_>) -> Option<MachineView> {
         let (m, at) = (*self.by_id.get(id)?, self.seen_at());
         let lot = &self.lots[self.machines[m as usize].lot as usize];
         (whose.are(&lot.tags) && self.shows(m, at, whose)).then(|| self.view(m, at))
+    }
+
+    /// Where a machine is, or was; `None` for an id that never was.
+    pub fn region_of(&self, id: &str) -> Option<&Region> {
+        let m = *self.by_id.get(id)?;
+        Some(&self.offer(self.machines[m as usize].pool).region)
+    }
+
+    /// The user data that a machine was given; `None` for an id that never was.
+    pub fn user_data(&self, id: &str) -> Option<&Arc<str>> {
+        let m = *self.by_id.get(id)?;
+        Some(&self.lots[self.machines[m as usize].lot as usize].spec.user_data)
     }
 
     /// The moment that lists show: now, or some time ago.

@@ -250,9 +250,10 @@ impl World {
         if let Err(error) = self.with(true, Kernel::reset) {
             tracing::warn!(%error, "the state file was not written");
         }
-        let host = &mut self.lock().host;
-        for id in host.iter_mut().flat_map(ProcessHost::running).collect::<Vec<_>>() {
-            host.iter_mut().for_each(|host| host.kill(&id));
+        if let Some(host) = &mut self.lock().host {
+            for id in host.running() {
+                host.kill(&id);
+            }
         }
     }
 
@@ -288,6 +289,16 @@ impl World {
                 }
             }
         });
+    }
+
+    /// [`drive`](World::drive), when machines run processes and a tokio runtime is there.
+    pub fn drive_if_needed(&self) {
+        if !self.0.driven.load(Ordering::Relaxed)
+            && self.lock().host.is_some()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            self.drive();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
