@@ -11,6 +11,7 @@
 mod budget;
 mod buy;
 mod catalogue;
+mod chart;
 mod config;
 mod event;
 mod explain;
@@ -52,7 +53,7 @@ pub use slot::Slot;
 pub use spec::{Fulfilment, GpuNeed, Limits, MarketMix, Need, Spec, ZoneMode};
 pub use step::{Action, Observed, step};
 pub use teardown::TeardownReport;
-pub use timeline::Timeline;
+pub use timeline::{Level, Timeline};
 
 /// The drivers that this build has: one per provider feature.
 pub fn drivers() -> Vec<skyfleet_core::Driver> {

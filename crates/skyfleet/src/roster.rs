@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use skyfleet_core::{Instance, InstanceId, OfferId, Preemption, PreemptionKind, Price, Timestamp};
+use skyfleet_core::{Instance, InstanceId, OfferId, Preemption, PreemptionKind, Timestamp};
 
 use crate::policy::Ended;
 use crate::{EventKind, Slot};
@@ -275,10 +275,5 @@ impl Roster {
     /// Everybody who is alive as far as we know.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &InstanceId> {
         self.seats.keys()
-    }
-
-    /// The holders' known prices, all together, per hour.
-    pub(crate) fn prices(&self) -> impl Iterator<Item = Price> {
-        self.places.iter().filter_map(|place| place.slot.instance.as_ref()).map(|i| i.price)
     }
 }

@@ -39,8 +39,10 @@ impl TeardownReport {
 /// How far a teardown is.
 #[derive(Default)]
 struct Progress {
-    /// Whom the cloud was asked to end, and when last.
+    /// Which known instances the cloud was asked to end, and when last.
     asked: BTreeMap<InstanceId, Timestamp>,
+    /// The same for instances out of an inventory: its names may differ.
+    resources: BTreeMap<Resource, Timestamp>,
     deleted: BTreeSet<Resource>,
     /// What the cloud said of those that are still there.
     reasons: BTreeMap<Resource, Error>,
@@ -60,7 +62,7 @@ impl Inner {
 
         let mut progress = Progress::default();
         let mut wait = WAIT_FIRST;
-        let mut trouble = None;
+        let mut trouble;
         loop {
             let looked = self.clock.now();
             let left = match self.clear(all_fleets, &mut progress).await {
@@ -117,29 +119,28 @@ impl Inner {
         let mut inventory = self.provider.inventory(&self.config.owner).await?;
         let name = &self.config.name;
         inventory.resources.retain(|r| all_fleets || r.fleet.as_ref() == Some(name));
-        let (mut starters, mut instances, mut others) = (Vec::new(), BTreeSet::new(), Vec::new());
-        for resource in &inventory.resources {
-            match resource.kind {
-                ResourceKind::SpotRequest | ResourceKind::FleetObject => starters.push(resource.clone()),
-                ResourceKind::Instance => {
-                    instances.insert(InstanceId::new(resource.id.clone()));
-                }
-                _ => others.push(resource.clone()),
-            }
-        }
-        // Ours by name, also while no inventory shows them yet.
-        instances.extend(self.state().roster.alive().cloned());
+        let starts = |r: &Resource| matches!(r.kind, ResourceKind::SpotRequest | ResourceKind::FleetObject);
+        let (starters, rest): (Vec<_>, Vec<_>) = inventory.resources.iter().cloned().partition(starts);
         self.delete(starters, progress).await?;
-        self.terminate(instances, progress).await?;
-        self.delete(others, progress).await?;
+        self.terminate(progress).await?;
+
+        let now = self.clock.now();
+        let is_due = |r: &Resource| {
+            r.kind != ResourceKind::Instance || progress.resources.get(r).is_none_or(|at| is_due(*at, now))
+        };
+        let due: Vec<Resource> = rest.into_iter().filter(is_due).collect();
+        let instances = due.iter().filter(|r| r.kind == ResourceKind::Instance);
+        let asked: Vec<_> = instances.map(|r| (r.clone(), now)).collect();
+        self.delete(due, progress).await?;
+        progress.resources.extend(asked);
         Ok(inventory)
     }
 
-    async fn terminate(&self, instances: BTreeSet<InstanceId>, progress: &mut Progress) -> Result<()> {
+    /// Ends the instances that are known by name, also while no inventory shows them yet.
+    async fn terminate(&self, progress: &mut Progress) -> Result<()> {
         let now = self.clock.now();
-        // One that does not go is asked again after a while.
-        let due = |id: &InstanceId| progress.asked.get(id).is_none_or(|at| *at + VISIBILITY_GRACE <= now);
-        let ids: Vec<InstanceId> = instances.into_iter().filter(due).collect();
+        let due = |id: &&InstanceId| progress.asked.get(*id).is_none_or(|at| is_due(*at, now));
+        let ids: Vec<InstanceId> = self.state().roster.alive().filter(due).cloned().collect();
         if ids.is_empty() {
             return Ok(());
         }
@@ -158,7 +159,8 @@ impl Inner {
             return Ok(());
         }
         let receipt = self.provider.delete(&resources).await?;
-        progress.deleted.extend(receipt.deleted);
+        let others = receipt.deleted.into_iter().filter(|r| r.kind != ResourceKind::Instance);
+        progress.deleted.extend(others);
         for Leftover { resource, reason } in receipt.pending {
             progress.reasons.insert(resource, reason);
         }
@@ -178,7 +180,7 @@ impl Inner {
         let spent = state.meter.bill(now).spent;
         state.tell(EventKind::TornDown { leftovers: leftovers.len() as u32, spent }, now);
         TeardownReport {
-            instances: progress.asked.len() as u32,
+            instances: progress.asked.len().max(progress.resources.len()) as u32,
             deleted: progress.deleted.into_iter().collect(),
             leftovers,
             took: since(begun, now),
@@ -193,6 +195,11 @@ impl Progress {
         });
         Leftover { resource, reason }
     }
+}
+
+/// Whether an instance that does not go is asked again.
+fn is_due(asked: Timestamp, now: Timestamp) -> bool {
+    asked + VISIBILITY_GRACE <= now
 }
 
 /// Whether asking again cannot help.

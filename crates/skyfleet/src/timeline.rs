@@ -1,19 +1,513 @@
-use crate::Event;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use skyfleet_core::{InstanceId, Market, Timestamp, UsdPerHour};
+
+use crate::chart::{Scale, clock_ticks, count_ticks, dollar_label, dollar_ticks, escape, time_label};
+use crate::{Event, EventKind};
 
 /// A picture of a fleet's life: instances over time by state and market, preemptions, cost.
+///
+/// ```
+/// use skyfleet::Timeline;
+/// let timeline = Timeline::titled("words: 20 instances");
+/// assert!(timeline.to_svg().starts_with("<svg"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
+    title: String,
     events: Vec<Event>,
 }
 
+/// How many instances there are from a moment on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Bought and not yet running, on any market.
+    pub pending: u32,
+    /// Running on the spot market.
+    pub spot: u32,
+    /// Running on demand.
+    pub on_demand: u32,
+}
+
+impl Level {
+    /// All of them.
+    pub fn total(self) -> u32 {
+        self.pending + self.spot + self.on_demand
+    }
+}
+
 impl Timeline {
+    /// An empty timeline with a headline.
+    pub fn titled(title: impl Into<String>) -> Self {
+        Self { title: title.into(), events: Vec::new() }
+    }
+
     /// Takes note of an event.
     pub fn push(&mut self, event: Event) {
         self.events.push(event);
     }
 
-    /// The picture, as SVG text.
+    /// How many instances there were from each moment on at which the number changed. A teardown
+    /// counts as the end of all.
+    pub fn levels(&self) -> Vec<(Timestamp, Level)> {
+        self.story().levels
+    }
+
+    /// The picture, as SVG text: 900 × 420, on a light card of its own, so that it reads on a dark
+    /// page too.
     pub fn to_svg(&self) -> String {
-        todo!()
+        draw(&self.title, &self.story())
+    }
+
+    fn story(&self) -> Story {
+        let mut story = Story::default();
+        let Some(first) = self.events.first() else { return story };
+        story.begin = first.at;
+        let (mut alive, mut cost) = (BTreeMap::<InstanceId, Life>::new(), 0.0);
+        let (mut rate, mut last) = (UsdPerHour::ZERO, first.at);
+        let mut level = Level::default();
+        story.levels.push((first.at, level));
+        story.costs.push((first.at, 0.0));
+        for event in &self.events {
+            let at = event.at.max(last);
+            cost += rate.to_dollars() * at.duration_since(last).as_secs_f64() / 3_600.0;
+            last = at;
+            match &event.kind {
+                EventKind::Filled { slot, instance, offer, price, replaces } => {
+                    let price = price.known().unwrap_or_default();
+                    let life = Life { market: offer.market, running: false, price };
+                    rate += price;
+                    level.pending += 1;
+                    alive.insert(instance.clone(), life);
+                    story.bought += 1;
+                    if replaces.is_some() {
+                        story.replaced.push((*slot, at));
+                    }
+                }
+                EventKind::Running { instance, .. } => {
+                    if let Some(life) = alive.get_mut(instance).filter(|life| !life.running) {
+                        life.running = true;
+                        level.pending -= 1;
+                        *level.running(life.market) += 1;
+                    }
+                }
+                EventKind::Preempted { slot, instance, .. } => {
+                    story.preempted.push((*slot, at));
+                    end(&mut level, &mut rate, alive.remove(instance));
+                }
+                EventKind::Lost { instance, .. } | EventKind::Released { instance, .. } => {
+                    end(&mut level, &mut rate, alive.remove(instance));
+                }
+                EventKind::TeardownStarted { .. } => {
+                    story.teardown.get_or_insert(at);
+                    (level, rate) = (Level::default(), UsdPerHour::ZERO);
+                    alive.clear();
+                }
+                EventKind::TornDown { spent, leftovers } => {
+                    (level, rate) = (Level::default(), UsdPerHour::ZERO);
+                    alive.clear();
+                    story.outcome = Some((spent.to_dollars(), *leftovers));
+                }
+                _ => {}
+            }
+            if story.levels.last().is_some_and(|(_, before)| *before != level) {
+                story.levels.push((at, level));
+            }
+            story.costs.push((at, cost));
+        }
+        story.end = last;
+        story
+    }
+}
+
+impl Extend<Event> for Timeline {
+    fn extend<I: IntoIterator<Item = Event>>(&mut self, events: I) {
+        self.events.extend(events);
+    }
+}
+
+struct Life {
+    market: Market,
+    running: bool,
+    price: UsdPerHour,
+}
+
+impl Level {
+    fn running(&mut self, market: Market) -> &mut u32 {
+        match market {
+            Market::Spot => &mut self.spot,
+            Market::OnDemand => &mut self.on_demand,
+        }
+    }
+}
+
+fn end(level: &mut Level, rate: &mut UsdPerHour, life: Option<Life>) {
+    let Some(life) = life else { return };
+    *rate = *rate - life.price;
+    *(if life.running { level.running(life.market) } else { &mut level.pending }) -= 1;
+}
+
+/// What the picture shows.
+#[derive(Default)]
+struct Story {
+    begin: Timestamp,
+    end: Timestamp,
+    levels: Vec<(Timestamp, Level)>,
+    costs: Vec<(Timestamp, f64)>,
+    preempted: Vec<(u32, Timestamp)>,
+    replaced: Vec<(u32, Timestamp)>,
+    teardown: Option<Timestamp>,
+    outcome: Option<(f64, u32)>,
+    bought: u32,
+}
+
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 420.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 880.0;
+/// The panel of instances, and below it the panel of cost.
+const FLEET: (f64, f64) = (88.0, 280.0);
+const COST: (f64, f64) = (306.0, 376.0);
+
+const PENDING: &str = "#cbd5e1";
+const SPOT: &str = "#0d9488";
+const ON_DEMAND: &str = "#f59e0b";
+const PREEMPTED: &str = "#dc2626";
+const REPLACED: &str = "#1d4ed8";
+const MONEY: &str = "#7c3aed";
+const INK: &str = "#1e293b";
+const FAINT: &str = "#64748b";
+const GRID: &str = "#e2e8f0";
+
+fn draw(title: &str, story: &Story) -> String {
+    let length = story.end.duration_since(story.begin).as_secs_f64().max(1.0);
+    let time = Scale { zero: LEFT, one: (RIGHT - LEFT) / length };
+    let x = |at: Timestamp| time.at(at.duration_since(story.begin).as_secs_f64());
+    let most = story.levels.iter().map(|(_, level)| level.total()).max().unwrap_or(0);
+    let cost = story.outcome.map(|(spent, _)| spent);
+    let cost = cost.into_iter().chain(story.costs.last().map(|(_, cost)| *cost)).fold(0.0, f64::max);
+
+    let mut svg = String::new();
+    let out = &mut svg;
+    frame(out, title, story, most, cost);
+
+    // The scales, with a little air above the highest value.
+    let fleet = Scale { zero: FLEET.1, one: -(FLEET.1 - FLEET.0) / (f64::from(most.max(1)) * 1.12) };
+    let money = Scale { zero: COST.1, one: -(COST.1 - COST.0) / (cost.max(1e-6) * 1.12) };
+    for n in count_ticks(most) {
+        grid_line(out, fleet.at(f64::from(n)), &n.to_string());
+    }
+    for dollars in dollar_ticks(cost) {
+        grid_line(out, money.at(dollars), &dollar_label(dollars));
+    }
+    for seconds in clock_ticks(length) {
+        let x = time.at(seconds);
+        let _ = writeln!(
+            out,
+            r#"<path d="M{x:.1} {}V{}" stroke="{GRID}"/><text x="{x:.1}" y="392" text-anchor="middle" class="t">{}</text>"#,
+            FLEET.0,
+            COST.1,
+            time_label(seconds, length)
+        );
+    }
+
+    // Stacked: running spot at the bottom, on demand on it, pending on top.
+    let stack: [(&str, fn(Level) -> u32, fn(Level) -> u32); 3] = [
+        (SPOT, |_| 0, |l| l.spot),
+        (ON_DEMAND, |l| l.spot, |l| l.spot + l.on_demand),
+        (PENDING, |l| l.spot + l.on_demand, Level::total),
+    ];
+    for (colour, low, high) in stack {
+        if story.levels.iter().any(|(_, level)| high(*level) > low(*level)) {
+            let top = steps(story, x, |level| fleet.at(f64::from(high(level))));
+            let bottom = steps(story, x, |level| fleet.at(f64::from(low(level))));
+            let area = top.iter().chain(bottom.iter().rev());
+            let _ = writeln!(out, r#"<path d="{}Z" fill="{colour}"/>"#, path(area));
+        }
+    }
+    marks(out, story, x, |at| fleet.at(f64::from(level_at(story, at))));
+
+    let line: Vec<_> = thinned(story.costs.iter().map(|(at, cost)| (x(*at), money.at(*cost))));
+    let area = format!("{}L{:.1} {}L{LEFT} {}Z", path(line.iter()), x(story.end), COST.1, COST.1);
+    let _ = writeln!(out, r#"<path d="{area}" fill="{MONEY}" fill-opacity="0.12"/>"#);
+    let _ =
+        writeln!(out, r#"<path d="{}" fill="none" stroke="{MONEY}" stroke-width="2"/>"#, path(line.iter()));
+    let axes = format!("M{LEFT} {}H{RIGHT}M{LEFT} {}H{RIGHT}", FLEET.1, COST.1);
+    let _ = writeln!(out, r#"<path d="{axes}" stroke="{FAINT}"/>"#);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// The card, the headline, the legend and the names of the axes.
+fn frame(out: &mut String, title: &str, story: &Story, most: u32, cost: f64) {
+    let title = if title.is_empty() { "fleet" } else { title };
+    let _ = writeln!(
+        out,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" role="img">
+<title>{0}</title>
+<style>.t{{font-size:11px;fill:{FAINT}}}.s{{font-size:12px;fill:{FAINT}}}.h{{font-size:17px;font-weight:600;fill:{INK}}}</style>
+<rect x="0.5" y="0.5" width="899" height="419" rx="10" fill="{1}" stroke="{GRID}"/>
+<text x="20" y="30" class="h">{0}</text>"#,
+        escape(title),
+        "#ffffff"
+    );
+    let mut facts = vec![
+        format!("{} bought, {most} at a time", story.bought),
+        format!("{} preempted, {} replaced", story.preempted.len(), story.replaced.len()),
+        format!("{} spent", dollar_label(cost)),
+    ];
+    if let Some((_, leftovers)) = story.outcome {
+        facts.push(format!("leftovers: {leftovers}"));
+    }
+    let _ = writeln!(out, r#"<text x="20" y="50" class="s">{}</text>"#, facts.join("  ·  "));
+
+    let mut left = LEFT;
+    for (name, colour, shape) in [
+        ("running, spot", SPOT, Shape::Box),
+        ("running, on-demand", ON_DEMAND, Shape::Box),
+        ("pending", PENDING, Shape::Box),
+        ("preempted", PREEMPTED, Shape::Down),
+        ("replacement bought", REPLACED, Shape::Up),
+        ("cost", MONEY, Shape::Line),
+    ] {
+        shape.draw(out, left + 5.0, 68.0, colour);
+        let _ = writeln!(out, r#"<text x="{:.1}" y="72" class="t">{name}</text>"#, left + 15.0);
+        left += 15.0 + 6.1 * name.len() as f64 + 18.0;
+    }
+    for (panel, name) in [(FLEET, "instances"), (COST, "US dollars")] {
+        let y = f64::midpoint(panel.0, panel.1);
+        let _ = writeln!(
+            out,
+            r#"<text x="14" y="{y}" transform="rotate(-90 14 {y})" text-anchor="middle" class="t">{name}</text>"#
+        );
+    }
+    let _ = writeln!(
+        out,
+        r#"<text x="{:.1}" y="409" text-anchor="middle" class="t">time since the first launch, by the fleet's clock</text>"#,
+        f64::midpoint(LEFT, RIGHT)
+    );
+}
+
+fn grid_line(out: &mut String, y: f64, label: &str) {
+    let _ = writeln!(
+        out,
+        r#"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="{GRID}"/><text x="{}" y="{:.1}" text-anchor="end" class="t">{label}</text>"#,
+        LEFT - 6.0,
+        y + 4.0
+    );
+}
+
+/// Preemptions above the stack, and the replacements of their slots.
+fn marks(out: &mut String, story: &Story, x: impl Fn(Timestamp) -> f64, top: impl Fn(Timestamp) -> f64) {
+    if let Some(at) = story.teardown {
+        let x = x(at);
+        let _ = writeln!(
+            out,
+            r#"<path d="M{x:.1} {}V{}" stroke="{FAINT}" stroke-dasharray="3 3"/><text x="{:.1}" y="{}" text-anchor="end" class="t">teardown</text>"#,
+            FLEET.0,
+            COST.1,
+            x - 4.0,
+            FLEET.0 + 10.0
+        );
+    }
+    for (_, at) in &story.replaced {
+        Shape::Up.draw(out, x(*at), (top(*at) + 9.0).min(FLEET.1 - 6.0), REPLACED);
+    }
+    for (_, at) in &story.preempted {
+        Shape::Down.draw(out, x(*at), (top(*at) - 8.0).max(FLEET.0 + 4.0), PREEMPTED);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Box,
+    Down,
+    Up,
+    Line,
+}
+
+impl Shape {
+    fn draw(self, out: &mut String, x: f64, y: f64, colour: &str) {
+        let _ = match self {
+            Self::Box => writeln!(
+                out,
+                r#"<rect x="{:.1}" y="{:.1}" width="11" height="11" rx="2" fill="{colour}"/>"#,
+                x - 5.0,
+                y - 6.0
+            ),
+            Self::Line => {
+                writeln!(out, r#"<path d="M{:.1} {y:.1}h12" stroke="{colour}" stroke-width="2.5"/>"#, x - 6.0)
+            }
+            Self::Down => writeln!(
+                out,
+                r##"<path d="M{:.1} {:.1}h11l-5.5 9z" fill="{colour}" stroke="#ffffff"/>"##,
+                x - 5.5,
+                y - 5.0
+            ),
+            Self::Up => writeln!(
+                out,
+                r##"<path d="M{:.1} {:.1}h11l-5.5 -9z" fill="{colour}" stroke="#ffffff"/>"##,
+                x - 5.5,
+                y + 4.0
+            ),
+        };
+    }
+}
+
+/// The fleet's size at a moment.
+fn level_at(story: &Story, at: Timestamp) -> u32 {
+    let until = story.levels.partition_point(|(from, _)| *from <= at);
+    // At the moment of a change the higher of the two levels: the mark must not lie inside.
+    let around = &story.levels[until.saturating_sub(2)..until];
+    around.iter().map(|(_, level)| level.total()).max().unwrap_or(0)
+}
+
+/// The corners of a staircase from the first moment to the last.
+fn steps(story: &Story, x: impl Fn(Timestamp) -> f64, y: impl Fn(Level) -> f64) -> Vec<(f64, f64)> {
+    let points = thinned(story.levels.iter().map(|(at, level)| (x(*at), y(*level))));
+    let mut corners: Vec<(f64, f64)> = Vec::with_capacity(2 * points.len() + 1);
+    for (x, y) in points {
+        if let Some(&(_, before)) = corners.last() {
+            corners.push((x, before));
+        }
+        corners.push((x, y));
+    }
+    corners.extend(corners.last().map(|(_, last)| (x(story.end), *last)));
+    corners
+}
+
+/// At most a point per third of a pixel, the last one of each: a large fleet makes no large file.
+fn thinned(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for point in points {
+        match kept.last_mut() {
+            Some(last) if kept_together(last.0, point.0) => *last = (last.0, point.1),
+            _ => kept.push(point),
+        }
+    }
+    kept
+}
+
+fn kept_together(a: f64, b: f64) -> bool {
+    (b - a).abs() < 1.0 / 3.0
+}
+
+fn path<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> String {
+    let mut text = String::new();
+    for (n, (x, y)) in points.enumerate() {
+        let _ = write!(text, "{}{x:.1} {y:.1}", if n == 0 { 'M' } else { 'L' });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skyfleet_core::{OfferId, Price, Usd};
+
+    fn at(second: i64, kind: EventKind) -> Event {
+        Event { at: Timestamp::from_second(second).unwrap(), kind }
+    }
+
+    fn offer(market: Market) -> OfferId {
+        OfferId { zone: "sim-east-a".into(), instance_type: "sim.small".into(), market }
+    }
+
+    fn filled(slot: u32, id: &str, market: Market, replaces: Option<&str>) -> EventKind {
+        EventKind::Filled {
+            slot,
+            instance: id.into(),
+            offer: offer(market),
+            price: Price::Known(UsdPerHour::from_micros(36_000_000)),
+            replaces: replaces.map(Into::into),
+        }
+    }
+
+    fn running(slot: u32, id: &str) -> EventKind {
+        EventKind::Running { slot, instance: id.into() }
+    }
+
+    fn life() -> Timeline {
+        let mut timeline = Timeline::titled("words & <more>");
+        timeline.extend([
+            at(0, filled(0, "i-0", Market::Spot, None)),
+            at(0, filled(1, "i-1", Market::OnDemand, None)),
+            at(40, running(0, "i-0")),
+            at(50, running(1, "i-1")),
+            at(100, EventKind::Preempted { slot: 0, instance: "i-0".into(), offer: offer(Market::Spot) }),
+            at(110, filled(0, "i-2", Market::Spot, Some("i-0"))),
+            at(150, running(0, "i-2")),
+            at(200, EventKind::TeardownStarted { instances: 2 }),
+            at(260, EventKind::TornDown { leftovers: 0, spent: Usd::from_micros(3_900_000) }),
+        ]);
+        timeline
+    }
+
+    fn level(pending: u32, spot: u32, on_demand: u32) -> Level {
+        Level { pending, spot, on_demand }
+    }
+
+    #[test]
+    fn the_levels_follow_the_events_and_end_at_zero() {
+        let levels: Vec<_> = life().levels().into_iter().map(|(at, level)| (at.as_second(), level)).collect();
+        assert_eq!(
+            levels,
+            [
+                (0, level(0, 0, 0)),
+                (0, level(1, 0, 0)),
+                (0, level(2, 0, 0)),
+                (40, level(1, 1, 0)),
+                (50, level(0, 1, 1)),
+                (100, level(0, 0, 1)),
+                (110, level(1, 0, 1)),
+                (150, level(0, 1, 1)),
+                (200, level(0, 0, 0)),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cost_is_price_times_time() {
+        let story = life().story();
+        // A cent per second and instance: 100 s of two, 10 s of one, 90 s of two.
+        assert!((story.costs.last().unwrap().1 - 3.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_picture_is_well_formed_whatever_happened() {
+        let mut lost = Timeline::default();
+        lost.push(at(0, EventKind::Lost { slot: 9, instance: "never-seen".into() }));
+        for timeline in [Timeline::default(), lost, life()] {
+            assert_well_formed(&timeline.to_svg());
+        }
+        let svg = life().to_svg();
+        assert!(svg.contains("words &amp; &lt;more&gt;") && svg.contains("leftovers: 0"), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn a_large_fleet_makes_no_large_file() {
+        let mut timeline = Timeline::default();
+        for n in 0..20_000 {
+            timeline.push(at(n, filled(n as u32, &format!("i-{n}"), Market::Spot, None)));
+        }
+        assert!(timeline.to_svg().len() < 300_000);
+    }
+
+    /// Every tag is closed, in order, and no bare `&` or `<` is left in a text.
+    fn assert_well_formed(svg: &str) {
+        let mut open = Vec::new();
+        for part in svg.split('<').skip(1) {
+            let (tag, text) = part.split_once('>').unwrap_or_else(|| panic!("a tag does not end: {part}"));
+            assert!(!text.contains('>') && tag.matches('"').count() % 2 == 0, "{part}");
+            assert!(text.split('&').skip(1).all(|entity| entity.contains(';')), "{part}");
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name.to_owned()));
+            } else if !tag.ends_with('/') {
+                open.push(tag.split_whitespace().next().unwrap().to_owned());
+            }
+        }
+        assert!(open.is_empty(), "left open: {open:?}");
     }
 }
