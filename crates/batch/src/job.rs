@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use skyfleet::Config;
-use skyfleet_core::{Connected, Driver, Result};
+use skyfleet::{Config, Fleet};
+use skyfleet_core::{Connected, Driver, Error, ErrorKind, Result};
 
+use crate::inputs::Inputs;
+use crate::tasks::TaskList;
+use crate::worker::{Poll, Worker};
 use crate::{JobReport, JobRun, Store, Tasks};
 
 /// What to run, over what, and where its results go.
@@ -31,6 +34,9 @@ pub struct Job {
     pub(crate) url_lifetime: Duration,
     pub(crate) shared_folder: bool,
 }
+
+/// The provider whose machines are processes of this one.
+const SIM: &str = "sim";
 
 /// The longest that S3 and Cloud Storage let a signed URL live.
 const URL_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -113,8 +119,16 @@ impl Job {
     /// # Errors
     /// As [`Job::open`].
     pub async fn open_with(self, drivers: &[Driver], config: Config) -> Result<JobRun> {
-        let _ = (drivers, config);
-        todo!()
+        let Some(driver) = drivers.iter().find(|driver| driver.name == config.provider) else {
+            let known: Vec<&str> = drivers.iter().map(|driver| driver.name).collect();
+            return Err(skyfleet::unknown_provider(&config.provider, &known));
+        };
+        let mut settings = config.provider_settings();
+        if driver.name == SIM {
+            settings.insert("processes".to_owned(), true.into());
+        }
+        let connected = (driver.connect)(&settings)?;
+        self.open_on(connected, config).await
     }
 
     /// As [`Job::open`], on a provider that is connected already; its instances must run their user
@@ -122,9 +136,75 @@ impl Job {
     ///
     /// # Errors
     /// As [`Job::open`].
-    pub async fn open_on(self, connected: Connected, config: Config) -> Result<JobRun> {
-        let _ = (connected, config);
-        todo!()
+    pub async fn open_on(self, connected: Connected, mut config: Config) -> Result<JobRun> {
+        let store = self.check(&config)?;
+        let provider = &connected.provider;
+        if store.is_local() && provider.name() != SIM && !self.shared_folder {
+            return Err(refusal(format!(
+                "the machines of {:?} do not see a folder of this one: take s3://, gs:// or az://, or say that \
+                 the folder is shared",
+                provider.name()
+            ))
+            .with("key", "store")
+            .with("store", &store));
+        }
+        let TaskList { names, inputs } = self.tasks.list().await?;
+        let inputs = Inputs::new(inputs, &store, &self.name);
+        let tasks = u32::try_from(names.len()).expect("the tasks were counted");
+        config.spec.target = config.spec.target.min(tasks);
+        config.spec.min = config.spec.min.min(config.spec.target);
+
+        let job = &self.name;
+        if store.has_any(&format!("{job}/")).await? {
+            let message = format!("the store has a job {job:?} already: take another name, or delete its folder");
+            return Err(Error::new(ErrorKind::Conflict, message).with("folder", store.url_of(job)));
+        }
+        config.spec.user_data = Worker {
+            command: &self.command,
+            tasks,
+            task_timeout: self.task_timeout,
+            roster: &store.location(&format!("{job}/control/roster"), self.url_lifetime).await?.place,
+            upload_headers: &store.target(&format!("{job}/control/probe"), self.url_lifetime).await?.headers,
+            poll: if store.is_local() { Poll::Local } else { Poll::Remote },
+        }
+        .script(&provider.capability())?;
+        inputs.location(&names[0], self.url_lifetime).await?;
+        store.probe(&format!("{job}/control/probe")).await?;
+
+        Ok(JobRun {
+            fleet: Fleet::on(connected, config),
+            store,
+            job: self.name,
+            names,
+            inputs,
+            retries: self.retries,
+            task_timeout: self.task_timeout,
+            url_lifetime: self.url_lifetime,
+        })
+    }
+
+    /// What needs no I/O to be checked. Returns the store.
+    fn check(&self, config: &Config) -> Result<Store> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.name.is_empty() || self.name.len() > 100 || self.name.starts_with('.') || !self.name.chars().all(legal)
+        {
+            return Err(refusal(format!(
+                "the job's name {:?} is no folder name: 1 to 100 letters, digits, '.', '_', '-', not beginning \
+                 with '.'",
+                self.name
+            ))
+            .with("key", "job"));
+        }
+        if self.command.trim().is_empty() {
+            return Err(refusal("there is no command to run").with("key", "command"));
+        }
+        if !config.spec.user_data.is_empty() {
+            return Err(refusal(
+                "a job brings its own user data: put what the machines need into the image or the command",
+            )
+            .with("key", "user_data"));
+        }
+        self.store.clone().ok_or_else(|| refusal("a job needs a store for its results").with("key", "store"))
     }
 
     /// Runs the job from launch to teardown: [`Job::open`], then [`JobRun::run`] without events
@@ -135,4 +215,8 @@ impl Job {
     pub async fn run(self, config: Config) -> Result<JobReport> {
         self.open(config).await?.run(std::future::pending(), |_| {}).await
     }
+}
+
+fn refusal(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidConfig, message)
 }

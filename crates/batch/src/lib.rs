@@ -27,7 +27,9 @@
 //! ```
 
 mod board;
+mod desk;
 mod event;
+mod inputs;
 mod job;
 mod protocol;
 mod report;

@@ -17,8 +17,8 @@ pub struct JobReport {
     pub outcome: Outcome,
     /// Every task, by index.
     pub tasks: Vec<TaskReport>,
-    /// What was asked for and what was obtained at the start.
-    pub launch: LaunchReport,
+    /// What was asked for and what was obtained at the start; `None` when it was cancelled before.
+    pub launch: Option<LaunchReport>,
     /// How many instances the cloud took back.
     pub preemptions: u32,
     /// How many instances ended without a preemption that explains it.
@@ -43,7 +43,9 @@ pub enum Outcome {
     Finished,
     /// The caller cancelled it.
     Cancelled,
-    /// It could not go on: a limit of the fleet was reached, or the store failed.
+    /// A limit of the fleet was reached: which, and how.
+    LimitReached(String),
+    /// It could not go on: the store failed, or no instance was left and none could be bought.
     Stopped(Error),
 }
 

@@ -115,6 +115,16 @@ impl Store {
         self.again("write", path, || self.operator.write(path, bytes.clone())).await.map(drop)
     }
 
+    /// Proves that it can be written, read and deleted.
+    pub(crate) async fn probe(&self, path: &str) -> Result<()> {
+        let proof = async {
+            self.write(path, "probe").await?;
+            self.read(path).await?;
+            self.delete(path).await
+        };
+        proof.await.map_err(|e| e.with("key", "store"))
+    }
+
     /// The names of what lies directly in a folder; none when there is no such folder.
     pub(crate) async fn names_in(&self, folder: &str) -> Result<Vec<String>> {
         let found = match self.again("list", folder, || self.operator.list(folder)).await {
