@@ -9,7 +9,7 @@ use crate::args::{Common, DownArgs};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Rows, note, span};
-use crate::settings::{Changes, Settings, World};
+use crate::settings::{Changes, Pace, Settings, World};
 
 pub(crate) async fn down(
     common: &Common,
@@ -19,7 +19,7 @@ pub(crate) async fn down(
 ) -> Result<Exit, Failure> {
     let settings = Settings::read(common, Changes::default(), &World::Kept)?;
     let again = settings.sweep_command();
-    let fleet = settings.open()?;
+    let fleet = settings.open(Pace::Jumping)?;
     interrupt.last_words(format!("what is left is swept by: {again}"));
     let work = async { if args.all { fleet.sweep().await } else { fleet.teardown().await } };
     let Some(report) = interrupt.unless(work).await else {

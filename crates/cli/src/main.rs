@@ -15,6 +15,8 @@ mod settings;
 #[cfg(feature = "sim")]
 mod sim;
 mod up;
+#[cfg(feature = "sim")]
+mod world;
 
 use std::process::ExitCode;
 

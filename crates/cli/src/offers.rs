@@ -1,9 +1,7 @@
 //! `skyfleet offers`: what could be bought, and why the rest could not.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
-use skyfleet::{Candidate, Rejection, Search};
+use skyfleet::{Candidate, Rejection, Search, Tally};
 use skyfleet_core::{Availability, InstanceType};
 
 use crate::args::{Common, OffersArgs};
@@ -13,7 +11,6 @@ use crate::settings::{self, Changes};
 
 pub(crate) async fn offers(common: &Common, args: OffersArgs, output: &mut Output) -> Result<Exit, Failure> {
     let mut changes = Changes::default();
-    // To be told why a named offer is no candidate, it must be looked at: see `named`.
     changes.need(&args.need);
     if let Some(count) = args.instances {
         changes.set("fleet.target", count);
@@ -77,23 +74,6 @@ fn availability(availability: Availability) -> &'static str {
     }
 }
 
-/// How many offers fell out by each rule, most first, with one of them as an example.
-fn counted(found: &Search) -> Vec<(usize, String, Rejection)> {
-    let mut rules: BTreeMap<String, (usize, Rejection)> = BTreeMap::new();
-    for rejection in found.rejections() {
-        rules.entry(rule(&rejection)).and_modify(|(count, _)| *count += 1).or_insert((1, rejection));
-    }
-    let mut rules: Vec<_> = rules.into_iter().map(|(rule, (count, example))| (count, rule, example)).collect();
-    rules.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    rules
-}
-
-/// The rule's name, without its numbers: `vcpus`.
-fn rule(rejection: &Rejection) -> String {
-    let value = json!(rejection.why);
-    value["rule"].as_str().unwrap_or("other").to_owned()
-}
-
 /// The rejections of the offers that the command names by type or zone; none when it names none.
 fn named<'a>(found: &'a Search, args: &'a OffersArgs) -> impl Iterator<Item = Rejection> + use<'a> {
     let (types, zones) = (&args.need.types, &args.need.zones);
@@ -106,15 +86,17 @@ fn named<'a>(found: &'a Search, args: &'a OffersArgs) -> impl Iterator<Item = Re
     })
 }
 
+fn rejected(tallies: &[Tally]) -> u32 {
+    tallies.iter().map(|tally| tally.count).sum()
+}
+
 fn explain(found: &Search, args: &OffersArgs, limit: usize, output: &mut Output) -> Result<(), Failure> {
-    output.line(format!(
-        "\n{} offers fit, {} do not:",
-        found.candidates().len(),
-        found.rejections().count()
-    ))?;
-    let mut rows = Rows::new(&["offers", "rule", "for example"], &["offers"]);
-    for (count, rule, example) in counted(found) {
-        rows.push(vec![count.to_string(), rule, format!("{}: {}", example.offer, example.why)]);
+    let tallies = found.tallies();
+    output.line(format!("\n{} offers fit, {} do not:", found.candidates().len(), rejected(&tallies)))?;
+    let mut rows = Rows::new(&["offers", "reason of the nearest", "nearest"], &["offers"]);
+    for tally in &tallies {
+        let nearest = &tally.nearest;
+        rows.push(vec![tally.count.to_string(), nearest.why.to_string(), nearest.offer.to_string()]);
     }
     output.table(rows)?;
     let mut rows = Rows::new(&["type", "zone", "market", "reason"], &[]);
@@ -142,10 +124,18 @@ fn document(found: &Search, args: &OffersArgs, limit: usize, output: &mut Output
         "offers": found.candidates().take(limit).map(|c| candidate_json(&c)).collect::<Vec<_>>(),
     });
     if args.explain {
-        document["rejected"] = json!(found.rejections().count());
-        document["reasons"] = counted(found)
-            .into_iter()
-            .map(|(count, rule, example)| json!({ "rule": rule, "offers": count, "example": example }))
+        let tallies = found.tallies();
+        document["rejected"] = json!(rejected(&tallies));
+        document["reasons"] = tallies
+            .iter()
+            .map(|tally| {
+                json!({
+                    "offers": tally.count,
+                    "why": tally.nearest.why,
+                    "reason": tally.nearest.why.to_string(),
+                    "nearest": tally.nearest.offer,
+                })
+            })
             .collect();
         document["rejections"] = named(found, args)
             .take(limit)

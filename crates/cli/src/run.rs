@@ -221,6 +221,7 @@ fn end(report: &JobReport) -> Exit {
     let job = match &report.outcome {
         Outcome::Cancelled => Exit::Interrupted,
         Outcome::Stopped(error) => Exit::of(error.kind()).or(Exit::Failed),
+        Outcome::LimitReached(_) => Exit::Refused,
         Outcome::Finished if report.succeeded() => Exit::Ok,
         Outcome::Finished => Exit::Failed,
     };
@@ -247,12 +248,17 @@ fn say(report: &JobReport) {
     }
     match &report.outcome {
         Outcome::Stopped(error) => note(Failure::from(error.clone()).to_string()),
+        Outcome::LimitReached(limit) => note(
+            Failure::new(Exit::Refused, format!("the job ended at a limit: {limit}"))
+                .help("raise it, or run again with the tasks that are missing")
+                .to_string(),
+        ),
         Outcome::Cancelled | Outcome::Finished => {}
     }
     note(format!(
         "{done} tasks done, {failed} failed, {unfinished} unfinished; {} instances, {} preempted, {} replaced; \
          {} in {} of the fleet's time ({} on demand)",
-        report.launch.instances.len(),
+        report.launch.as_ref().map_or(0, |launch| launch.instances.len()),
         report.preemptions,
         report.replacements,
         usd(report.bill.spent),
@@ -283,18 +289,20 @@ async fn report_json(report: &JobReport, exit: Exit, ledger: Option<Value>, text
         "outcome": match &report.outcome {
             Outcome::Finished => "finished",
             Outcome::Cancelled => "cancelled",
+            Outcome::LimitReached(_) => "limit-reached",
             Outcome::Stopped(_) => "stopped",
         },
         "reason": match &report.outcome {
             Outcome::Stopped(error) => Some(error.to_string()),
+            Outcome::LimitReached(limit) => Some(limit.clone()),
             Outcome::Finished | Outcome::Cancelled => None,
         },
         "succeeded": report.succeeded(),
         "exit_code": exit as u8,
         "folder": report.folder,
         "tasks": tasks,
-        "instances": report.launch.instances.len(),
-        "asked": report.launch.asked,
+        "instances": report.launch.as_ref().map(|launch| launch.instances.len()),
+        "asked": report.launch.as_ref().map(|launch| launch.asked),
         "preemptions": report.preemptions,
         "lost": report.lost,
         "replacements": report.replacements,

@@ -1,5 +1,6 @@
 //! From the command line to an open fleet: config file, environment, flags, `--set`.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use skyfleet::{Config, Fleet};
@@ -8,6 +9,8 @@ use toml::{Table, Value};
 use crate::args::{Common, FleetArgs, MarketArg, NeedArgs};
 use crate::exit::Failure;
 use crate::output;
+#[cfg(feature = "sim")]
+use crate::world::{self, KeptTime};
 
 /// The config file that is used when none is named.
 const DEFAULT_FILE: &str = "fleet.toml";
@@ -96,6 +99,15 @@ fn toml_value(text: &str) -> Value {
     }
 }
 
+/// How time goes in a simulated world while a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It jumps to whatever is waited for.
+    Jumping,
+    /// As on the machine.
+    Real,
+}
+
 /// Where the simulated cloud of a command lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum World {
@@ -151,14 +163,41 @@ impl Settings {
     }
 
     /// Opens the fleet; nothing is called yet.
-    pub(crate) fn open(self) -> Result<Fleet, Failure> {
-        Ok(Fleet::open_with(&skyfleet::drivers(), self.config)?)
+    #[cfg(feature = "sim")]
+    pub(crate) fn open(self, pace: Pace) -> Result<Opened, Failure> {
+        if self.config.provider == SIM {
+            let (fleet, time) = world::open(self.config, pace)?;
+            return Ok(Opened { fleet, time });
+        }
+        Ok(Opened { fleet: Fleet::open_with(&skyfleet::drivers(), self.config)?, time: None })
+    }
+
+    /// Opens the fleet; nothing is called yet.
+    #[cfg(not(feature = "sim"))]
+    pub(crate) fn open(self, _pace: Pace) -> Result<Opened, Failure> {
+        Ok(Opened { fleet: Fleet::open_with(&skyfleet::drivers(), self.config)? })
+    }
+}
+
+/// A fleet, and the time of the simulated world that it is in, if it is in one.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) fleet: Fleet,
+    #[cfg(feature = "sim")]
+    pub(crate) time: Option<KeptTime>,
+}
+
+impl Deref for Opened {
+    type Target = Fleet;
+
+    fn deref(&self) -> &Fleet {
+        &self.fleet
     }
 }
 
 /// Opens the fleet of a command that shares its world with the next one.
-pub(crate) fn open(common: &Common, changes: Changes) -> Result<Fleet, Failure> {
-    Settings::read(common, changes, &World::Kept)?.open()
+pub(crate) fn open(common: &Common, changes: Changes) -> Result<Opened, Failure> {
+    Settings::read(common, changes, &World::Kept)?.open(Pace::Jumping)
 }
 
 /// The environment without the variables that are the command's own and no keys of the config.

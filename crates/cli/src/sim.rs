@@ -33,7 +33,11 @@ pub(crate) async fn sim(
             }
         }
         SimCommand::Advance { time } => {
-            advance(&fleet, duration("the time", &time)?)?;
+            let time = duration("the time", &time)?;
+            let Some(kept) = &fleet.time else {
+                return Err(Failure::usage("this world is not kept in a file: nothing can pass in it"));
+            };
+            kept.advance(time)?;
             let now = world.ledger().now;
             match output.json {
                 true => output.document(&json!({ "now": now }))?,

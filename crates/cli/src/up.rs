@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{Output, note};
 use crate::plan::plan_json;
 use crate::ps::instance_json;
-use crate::settings::{Changes, Settings, World};
+use crate::settings::{Changes, Pace, Settings, World};
 
 /// How often the cloud is asked whether the instances are up, on the fleet's clock.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ pub(crate) async fn up(
     changes.fleet(&args.fleet);
     let settings = Settings::read(common, changes, &World::Kept)?;
     interrupt.last_words(format!("what may have been bought is swept by: {}", settings.sweep_command()));
-    let fleet = settings.open()?;
+    let fleet = settings.open(if args.watch { Pace::Real } else { Pace::Jumping })?;
 
     let launch = interrupt.unless(fleet.launch()).await;
     let Some(report) = launch else { return give_back(&fleet, output).await };

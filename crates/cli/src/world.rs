@@ -1,0 +1,113 @@
+//! The simulated world that is kept in a file between commands, and its time.
+//!
+//! Waiting in it costs no real time: a command jumps over what it would wait for, and how far the
+//! world is ahead of the machine's clock is kept in a file beside it. Only `up --watch` lives in
+//! real time, as a person watches it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skyfleet::{Config, Fleet};
+use skyfleet_core::{Clock, Connected, ManualClock, ScaledClock, SystemClock, Timestamp};
+use skyfleet_sim::{Settings, SimProvider, World};
+
+use crate::exit::Failure;
+use crate::settings::Pace;
+
+/// The time of a kept world. Dropped, it writes down how far it is ahead.
+#[derive(Debug)]
+pub(crate) struct KeptTime {
+    file: PathBuf,
+    clock: Arc<dyn Clock>,
+    jumping: Option<ManualClock>,
+}
+
+impl KeptTime {
+    fn read(state: &Path, pace: Pace) -> Result<Self, Failure> {
+        let mut name = state.as_os_str().to_owned();
+        name.push(".ahead");
+        let file = PathBuf::from(name);
+        let ahead = match std::fs::read_to_string(&file) {
+            Ok(text) => text.trim().parse().map_err(|_| broken(&file, "it does not hold seconds"))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(broken(&file, &error.to_string())),
+        };
+        let origin = SystemClock
+            .now()
+            .checked_add(Duration::from_secs(ahead))
+            .map_err(|_| broken(&file, "it is ahead by more than a calendar holds"))?;
+        let jumping = (pace == Pace::Jumping).then(|| ManualClock::auto(origin));
+        let clock: Arc<dyn Clock> = match &jumping {
+            Some(clock) => Arc::new(clock.clone()),
+            None => Arc::new(ScaledClock::new(origin, 1.0)),
+        };
+        Ok(Self { file, clock, jumping })
+    }
+
+    /// Lets time pass; says what time it is then.
+    pub(crate) fn advance(&self, time: Duration) -> Result<Timestamp, Failure> {
+        let now = self.clock.now();
+        // Ten years: far from where a calendar ends, and beyond any fleet.
+        if now.checked_add(time).is_err() || time > Duration::from_secs(10 * 365 * 86_400) {
+            return Err(Failure::usage("that is too far ahead").help("ten years at most: skyfleet sim advance 1h"));
+        }
+        if let Some(clock) = &self.jumping {
+            clock.advance(time);
+        }
+        Ok(self.clock.now())
+    }
+}
+
+impl Drop for KeptTime {
+    fn drop(&mut self) {
+        let ahead = self.clock.now().as_second() - SystemClock.now().as_second();
+        if let Err(error) = std::fs::write(&self.file, format!("{}\n", ahead.max(0))) {
+            tracing::warn!(%error, file = %self.file.display(), "the time of the simulated world was not kept");
+        }
+    }
+}
+
+fn broken(file: &Path, why: &str) -> Failure {
+    Failure::usage(format!("the time of the simulated world, {}: {why}", file.display()))
+        .help("delete that file, and the world goes on at the machine's time")
+}
+
+/// Opens a fleet on the world that the config's `[providers.sim] state` names.
+pub(crate) fn open(config: Config, pace: Pace) -> Result<(Fleet, Option<KeptTime>), Failure> {
+    let settings = Settings::parse(&config.provider_settings())?;
+    let Some(state) = settings.state.clone() else {
+        return Ok((Fleet::open_with(&skyfleet::drivers(), config)?, None));
+    };
+    let time = KeptTime::read(&state, pace)?;
+    let mut options = settings.world_options()?;
+    options.clock = time.clock.clone();
+    let provider = Arc::new(SimProvider::new(World::new(options)?));
+    let connected = Connected { provider, clock: time.clock.clone() };
+    Ok((Fleet::on(connected, config), Some(time)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_finds_the_time_that_the_last_one_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("world.json");
+        let first = KeptTime::read(&state, Pace::Jumping).unwrap();
+        let later = first.advance(Duration::from_secs(7_200)).unwrap();
+        drop(first);
+        let next = KeptTime::read(&state, Pace::Real).unwrap();
+        let apart = next.clock.now().as_second() - later.as_second();
+        assert!((-2..60).contains(&apart), "{apart} s apart");
+    }
+
+    #[test]
+    fn a_broken_time_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("w.ahead"), "soon").unwrap();
+        let failure = KeptTime::read(&folder.path().join("w"), Pace::Real).unwrap_err();
+        assert!(failure.message.contains("w.ahead"), "{failure}");
+    }
+}
