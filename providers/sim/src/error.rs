@@ -169,7 +169,7 @@ mod tests {
     fn a_throttle_says_when_to_come_back() {
         let throttle = Throttle {
             retry_after: Duration::from_secs(3),
-            code: String::new(),
+            code: "",
             status: 503,
             limit: String::new(),
         };
