@@ -53,7 +53,10 @@ impl FromStr for Cloud {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.as_str() == text).ok_or_else(|| {
             let known = Self::ALL.map(Self::as_str).join(", ");
-            Error::new(ErrorKind::InvalidConfig, format!("there is no simulated cloud {text:?}; known: {known}"))
+            Error::new(
+                ErrorKind::InvalidConfig,
+                format!("there is no simulated cloud {text:?}; known: {known}"),
+            )
         })
     }
 }
@@ -119,15 +122,16 @@ impl Catalog {
             for zone in zone_rows.iter().filter(|zone| row.sold_in(zone)) {
                 for market in [Market::Spot, Market::OnDemand] {
                     let Some(price) = row.price(zone, market) else { continue };
-                    let quotas = drawn.entry((row.family.as_str(), market, &zone.region)).or_insert_with(|| {
-                        let rows = quota_rows.iter().filter(|quota| quota.covers(&row.family, market));
-                        rows.map(|quota| {
-                            let id = quota.id(&zone.region);
-                            catalog.quotas.insert(id.clone(), quota.limit_vcpus);
-                            id
-                        })
-                        .collect()
-                    });
+                    let quotas =
+                        drawn.entry((row.family.as_str(), market, &zone.region)).or_insert_with(|| {
+                            let rows = quota_rows.iter().filter(|quota| quota.covers(&row.family, market));
+                            rows.map(|quota| {
+                                let id = quota.id(&zone.region);
+                                catalog.quotas.insert(id.clone(), quota.limit_vcpus);
+                                id
+                            })
+                            .collect()
+                        });
                     catalog.offers.push(Offer {
                         instance_type: Arc::clone(&spec),
                         region: zone.region.clone(),
@@ -501,7 +505,10 @@ mod tests {
             let catalog = Catalog::of(cloud);
             let offer = catalog.offer(&offer_id(zone, name, market)).expect("sold there");
             for id in offer.quotas.iter() {
-                assert!(offer.instance_type.vcpus > 8 || catalog.quotas()[id] >= 1_000 * offer.instance_type.vcpus);
+                assert!(
+                    offer.instance_type.vcpus > 8
+                        || catalog.quotas()[id] >= 1_000 * offer.instance_type.vcpus
+                );
             }
             offer.quotas.iter().map(QuotaId::as_str).collect::<Vec<_>>().join(" ")
         };

@@ -348,15 +348,33 @@ mod tests {
     #[test]
     fn every_kind_is_read_as_the_admin_face_writes_it_and_written_back() {
         for (cloud, json) in [
-            (Cloud::Aws, r#"{"kind":"capacity","cloud":"aws","zone":"us-east-1a","instance_type":"m7g.large","market":"on-demand","available":3}"#),
-            (Cloud::Azure, r#"{"kind":"capacity","cloud":"azure","zone":"eastus","instance_type":"Standard_D2s_v5","market":"all","available":null}"#),
-            (Cloud::Gcp, r#"{"kind":"throttle","cloud":"gcp","rps":2.5,"burst":4,"action":"instances.delete"}"#),
-            (Cloud::Aws, r#"{"kind":"quota","cloud":"aws","region":"us-east-1","name":"L-34B43A08","limit":64}"#),
+            (
+                Cloud::Aws,
+                r#"{"kind":"capacity","cloud":"aws","zone":"us-east-1a","instance_type":"m7g.large","market":"on-demand","available":3}"#,
+            ),
+            (
+                Cloud::Azure,
+                r#"{"kind":"capacity","cloud":"azure","zone":"eastus","instance_type":"Standard_D2s_v5","market":"all","available":null}"#,
+            ),
+            (
+                Cloud::Gcp,
+                r#"{"kind":"throttle","cloud":"gcp","rps":2.5,"burst":4,"action":"instances.delete"}"#,
+            ),
+            (
+                Cloud::Aws,
+                r#"{"kind":"quota","cloud":"aws","region":"us-east-1","name":"L-34B43A08","limit":64}"#,
+            ),
             (Cloud::Gcp, r#"{"kind":"quota","region":"global","name":"CPUS_ALL_REGIONS","limit":null}"#),
             (Cloud::Azure, r#"{"kind":"quota","region":"eastus","name":"lowPriorityCores","limit":8}"#),
             (Cloud::Aws, r#"{"kind":"preempt","cloud":"aws","instance_id":"i-0abc","notice_seconds":5.0}"#),
-            (Cloud::Azure, r#"{"kind":"sku-restriction","cloud":"azure","region":"eastus","instance_type":"Standard_D2s_v5","on":true}"#),
-            (Cloud::Aws, r#"{"kind":"error","cloud":"aws","action":"CreateFleet","probability":0.5,"status":500,"code":"X","when":"after"}"#),
+            (
+                Cloud::Azure,
+                r#"{"kind":"sku-restriction","cloud":"azure","region":"eastus","instance_type":"Standard_D2s_v5","on":true}"#,
+            ),
+            (
+                Cloud::Aws,
+                r#"{"kind":"error","cloud":"aws","action":"CreateFleet","probability":0.5,"status":500,"code":"X","when":"after"}"#,
+            ),
             (Cloud::Gcp, r#"{"kind":"latency","cloud":"gcp","action":"instances.get","ms":200}"#),
             (Cloud::Aws, r#"{"kind":"stale","cloud":"aws","seconds":12.0}"#),
         ] {
@@ -388,8 +406,16 @@ mod tests {
         use Cloud::*;
         for (cloud, json, part) in [
             (Aws, r#"{"kind":"capacity","zone":"us-east-1z","available":0}"#, "us-east-1a"),
-            (Aws, r#"{"kind":"capacity","zone":"us-east-1a","instance_type":"m7g.larg","available":0}"#, "m7g.large"),
-            (Gcp, r#"{"kind":"quota","region":"us-east1","name":"PREEMPTABLE_CPUS","limit":1}"#, "PREEMPTIBLE_CPUS"),
+            (
+                Aws,
+                r#"{"kind":"capacity","zone":"us-east-1a","instance_type":"m7g.larg","available":0}"#,
+                "m7g.large",
+            ),
+            (
+                Gcp,
+                r#"{"kind":"quota","region":"us-east1","name":"PREEMPTABLE_CPUS","limit":1}"#,
+                "PREEMPTIBLE_CPUS",
+            ),
             (Aws, r#"{"kind":"throttle","rps":-1}"#, "rps"),
             (Aws, r#"{"kind":"throttle","rps":1,"burst":0}"#, "burst"),
             (Aws, r#"{"kind":"preempt"}"#, "exactly one"),

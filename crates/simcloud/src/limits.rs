@@ -101,7 +101,9 @@ impl Shape {
                 let seconds = now.duration_since(level.at).as_secs_f64().max(0.0);
                 (level.left + seconds * per_second).min(capacity)
             }
-            (Self::Window { seconds, .. }, Some(level)) if window(level.at, seconds) == window(now, seconds) => {
+            (Self::Window { seconds, .. }, Some(level))
+                if window(level.at, seconds) == window(now, seconds) =>
+            {
                 level.left
             }
             (Self::Window { most, .. }, _) => most,
@@ -270,8 +272,12 @@ fn aws(action: &str, resources: u32) -> Vec<Limit> {
     let reads = ["Describe", "Get", "List", "Search"].iter().any(|verb| action.starts_with(verb));
     let (capacity, per_second) = match action {
         "RunInstances" | "StartInstances" => (5, 2),
-        "TerminateInstances" | "CreateLaunchTemplateVersion" | "CreateVolume" | "DeleteVolume"
-        | "CreateNetworkInterface" | "DeleteNetworkInterface" => (100, 5),
+        "TerminateInstances"
+        | "CreateLaunchTemplateVersion"
+        | "CreateVolume"
+        | "DeleteVolume"
+        | "CreateNetworkInterface"
+        | "DeleteNetworkInterface" => (100, 5),
         "CreateTags" | "DeleteTags" => (100, 10),
         "CreateNatGateway" => (10, 1),
         _ if reads && action.ends_with(" unfiltered") => (50, 10),
@@ -319,7 +325,8 @@ fn gcp(action: &str) -> Vec<Limit> {
 /// Two layers: Resource Manager counts every call per subscription and region (and 15 times that
 /// over all regions); the compute and network services count behind it.
 fn azure(action: &str) -> Vec<Limit> {
-    let limit = |name: &str, shape, global, code| Limit { name: name.to_owned(), shape, draws: 1.0, global, code };
+    let limit =
+        |name: &str, shape, global, code| Limit { name: name.to_owned(), shape, draws: 1.0, global, code };
     let (resource, verb) = action.rsplit_once('.').unwrap_or((action, "GET"));
     if resource == "retailPrices" {
         // Served by another host, to everybody.
@@ -355,8 +362,10 @@ fn azure(action: &str) -> Vec<Limit> {
         let shape = Shape::Bucket { capacity, per_second: per_minute / 60.0 };
         limit(&format!("Microsoft.Compute/{name}"), shape, false, "OperationNotAllowed")
     }));
-    if matches!(resource, "networkSecurityGroups" | "virtualNetworks" | "networkInterfaces" | "publicIPAddresses")
-    {
+    if matches!(
+        resource,
+        "networkSecurityGroups" | "virtualNetworks" | "networkInterfaces" | "publicIPAddresses"
+    ) {
         let (name, most) = if class == "reads" { ("Read", 10_000.0) } else { ("Write", 1_000.0) };
         let shape = Shape::Window { most, seconds: 300 };
         limits.push(limit(&format!("Microsoft.Network/{name}"), shape, false, "TooManyRequests"));
@@ -456,7 +465,10 @@ mod tests {
             }
         }
         let throttle = refused.expect("the service's own limit is reached");
-        assert_eq!((throttle.code, throttle.limit.as_str()), ("OperationNotAllowed", "Microsoft.Compute/HighCostGet"));
+        assert_eq!(
+            (throttle.code, throttle.limit.as_str()),
+            ("OperationNotAllowed", "Microsoft.Compute/HighCostGet")
+        );
     }
 
     #[test]

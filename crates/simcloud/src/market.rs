@@ -69,9 +69,8 @@ impl TraceStep {
     /// # Errors
     /// `InvalidConfig`, with the file, the line and what is wrong in it.
     pub fn read(path: &Path) -> Result<Arc<[Self]>> {
-        let bad = |what: String| {
-            Error::new(ErrorKind::InvalidConfig, format!("trace {}: {what}", path.display()))
-        };
+        let bad =
+            |what: String| Error::new(ErrorKind::InvalidConfig, format!("trace {}: {what}", path.display()));
         let mut reader = csv::ReaderBuilder::new()
             .comment(Some(b'#'))
             .trim(csv::Trim::All)
@@ -162,8 +161,17 @@ struct Pace {
 enum CapacityProcess {
     Unlimited,
     /// Comes and goes as a whole.
-    Turns { open_h: f64, away_h: f64, partial_share: f64, now: Option<u32>, until: Timestamp },
-    Steps { steps: Arc<[(Timestamp, u32)]>, seen: Timestamp },
+    Turns {
+        open_h: f64,
+        away_h: f64,
+        partial_share: f64,
+        now: Option<u32>,
+        until: Timestamp,
+    },
+    Steps {
+        steps: Arc<[(Timestamp, u32)]>,
+        seen: Timestamp,
+    },
 }
 
 /// Reclaims of single instances: the world spends a random budget of instance-hours, and one is
@@ -319,7 +327,11 @@ impl SpotMarket {
             let hours = match now {
                 None => {
                     // 1 to 8 stay, all chances alike.
-                    *now = Some(if part < *partial_share { 1 + (part / *partial_share * 8.0) as u32 } else { 0 });
+                    *now = Some(if part < *partial_share {
+                        1 + (part / *partial_share * 8.0) as u32
+                    } else {
+                        0
+                    });
                     *away_h * normal.exp()
                 }
                 Some(_) => {
@@ -458,7 +470,13 @@ mod tests {
         OfferId { zone: zone.into(), instance_type: "t".into(), market: Market::Spot }
     }
 
-    fn market_of(cloud: Cloud, zone: &str, scarcity: Scarcity, config: &MarketConfig, seed: u64) -> SpotMarket {
+    fn market_of(
+        cloud: Cloud,
+        zone: &str,
+        scarcity: Scarcity,
+        config: &MarketConfig,
+        seed: u64,
+    ) -> SpotMarket {
         let pool = SpotPool {
             cloud,
             offer: &offer(zone),
@@ -569,7 +587,8 @@ mod tests {
     fn a_scarce_pool_comes_and_goes_and_catches_up_when_nobody_looked() {
         let (mut open, mut away) = (Vec::new(), Vec::new());
         for seed in 0..200 {
-            let mut market = market_of(Cloud::Aws, "us-east-1a", Scarcity::Scarce, &MarketConfig::default(), seed);
+            let mut market =
+                market_of(Cloud::Aws, "us-east-1a", Scarcity::Scarce, &MarketConfig::default(), seed);
             let mut lazy = market.clone();
             let mut at = START;
             for _ in 0..40 {
@@ -595,7 +614,8 @@ mod tests {
     fn a_trace_sets_capacity_and_price_of_the_pools_that_it_names() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace.csv");
-        let text = "time_s,zone,capacity,price_usd_per_hour\n60,z-a,5,\n0,,,0.2\n120,z-b,0,\n180,z-a,2,0.25\n";
+        let text =
+            "time_s,zone,capacity,price_usd_per_hour\n60,z-a,5,\n0,,,0.2\n120,z-b,0,\n180,z-a,2,0.25\n";
         std::fs::write(&path, text).unwrap();
         let trace = TraceStep::read(&path).unwrap();
         let config = MarketConfig { process: Process::Trace, trace, ..MarketConfig::default() };

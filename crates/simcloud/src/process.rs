@@ -139,8 +139,9 @@ impl ProcessHost {
     pub fn start(&mut self, instance_id: &str, user_data: &str, env: &[(&str, &str)]) -> Result<()> {
         let interpreter = interpreter(user_data).map_err(|e| e.with("instance", instance_id))?;
         if lock(&self.shared.up).contains(instance_id) {
-            return Err(Error::new(ErrorKind::Conflict, "the instance is up already")
-                .with("instance", instance_id));
+            return Err(
+                Error::new(ErrorKind::Conflict, "the instance is up already").with("instance", instance_id)
+            );
         }
         let folder = self.root.path().join(format!("{:06}-{}", self.started + 1, file_name(instance_id)));
         let machine = Machine::start(folder, &interpreter, user_data, env, &self.shared)
@@ -343,7 +344,9 @@ fn interpreter(user_data: &str) -> Result<Vec<String>> {
     let mut words = line.trim().splitn(2, char::is_whitespace).map(str::trim);
     let program = words.next().unwrap_or_default();
     if !Path::new(program).is_file() {
-        return bad(&format!("the user data asks for the interpreter {program:?}, which this machine has not"));
+        return bad(&format!(
+            "the user data asks for the interpreter {program:?}, which this machine has not"
+        ));
     }
     Ok([program].into_iter().chain(words).filter(|word| !word.is_empty()).map(str::to_owned).collect())
 }
@@ -476,7 +479,8 @@ wait
     #[test]
     fn a_script_has_a_folder_of_its_own_and_not_our_environment() {
         let mut host = ProcessHost::new().unwrap();
-        let script = "#!/bin/sh -e\necho \"$WHO in $(pwd), home $HOME, ${CARGO_PKG_NAME:-clean}\"\ntouch made\n";
+        let script =
+            "#!/bin/sh -e\necho \"$WHO in $(pwd), home $HOME, ${CARGO_PKG_NAME:-clean}\"\ntouch made\n";
         host.start("i-1", script, &[("WHO", "me")]).unwrap();
         host.start("i-2", script, &[("WHO", "you")]).unwrap();
         let folder = host.folder("i-1").unwrap().to_owned();

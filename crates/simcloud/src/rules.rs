@@ -6,6 +6,11 @@ use skyfleet_core::{Capability, InstanceState, Market, Usd, UsdPerHour, Zone};
 
 use crate::catalog::Cloud;
 
+mod aws;
+mod azure;
+mod gcp;
+mod neutral;
+
 /// How one cloud behaves, beyond what it sells: plain data. Where no vendor states a figure, the
 /// comment says that it is ours.
 ///
@@ -350,10 +355,10 @@ impl Rules {
     /// The rules of a cloud.
     pub fn of(cloud: Cloud) -> Self {
         match cloud {
-            Cloud::Neutral => neutral(),
-            Cloud::Aws => aws(),
-            Cloud::Gcp => gcp(),
-            Cloud::Azure => azure(),
+            Cloud::Neutral => neutral::neutral(),
+            Cloud::Aws => aws::aws(),
+            Cloud::Gcp => gcp::gcp(),
+            Cloud::Azure => azure::azure(),
         }
     }
 
@@ -398,314 +403,117 @@ pub(crate) fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// One in a hundred takes five times as long: ours.
-const fn delay(median_s: u64, sigma: f64) -> Delay {
-    Delay { median: Duration::from_secs(median_s), sigma, straggler_share: 0.01, straggler_factor: 5.0 }
-}
-
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn neutral() -> Rules {
-    Rules {
-        cloud: Cloud::Neutral,
-        boot: Delay::fixed(Duration::from_secs(10)),
-        ready: Delay::fixed(Duration::from_secs(5)),
-        stop: Range::seconds(5, 5),
-        visible_after: Range::seconds(0, 0),
-        ended_listed: 10 * MINUTE,
-        notice: Notice {
-            lead: Duration::from_secs(30),
-            short_share: 0.0,
-            short: Range::seconds(30, 30),
-            remote: true,
-            state: InstanceState::Running,
-        },
-        rebalance: None,
-        reason_capacity: "no-capacity",
-        reason_price: "price",
-        billing: Billing {
-            minimum: MINUTE,
-            free_if_reclaimed_within: None,
-            states: &[InstanceState::Running],
-        },
-        extras: Extras {
-            disk_gib_month: Usd::from_micros(73_000),
-            disk_europe_percent: 100,
-            disk_australia_percent: 100,
-            disk_sizes_gib: &[],
-            disk_gib_default: 10,
-            address: UsdPerHour::from_micros(5_000),
-            address_spot: UsdPerHour::from_micros(5_000),
-        },
-        launch_max: 10_000,
-        terminate_max: 1_000,
-        page_size: 1_000,
-        user_data_bytes_max: 64 * 1_024,
-        token_kept: 24 * HOUR,
-        all_or_nothing: true,
-        native_expiry: true,
-        price_max: true,
-        capacity_scores: true,
-        tells_sold_out: true,
-        actions: Actions {
-            firewall: "firewall.create",
-            template: "template.create",
-            launch: "instances.launch",
-            list: "instances.list",
-            terminate: "instances.terminate",
-            offers: "offers.list",
-            prices: "prices.list",
-            scores: "scores.list",
-            quotas: "quotas.list",
-            preemptions: "preemptions.list",
-            inventory: "resources.list",
-            delete: "resources.delete",
-        },
-        codes: Codes {
-            capacity_spot: "no-capacity",
-            capacity_on_demand: "no-capacity",
-            below_minimum: "below-minimum",
-            quota_spot: "quota-exceeded",
-            quota_on_demand: "quota-exceeded",
-            throttle: "rate-limited",
-            outage: "unavailable",
-            price_max: "price-above-maximum",
-            not_in_zone: "not-sold-here",
-            restricted: "restricted",
-            token_conflict: "token-conflict",
-            token_ended: "token-ended",
-            not_found: "not-found",
-            in_use: "in-use",
-            invalid: "invalid",
-        },
-    }
+/// One in a hundred takes five times as long: ours.
+fn delay(median_s: u64, sigma: f64) -> Delay {
+    Delay { median: Duration::from_secs(median_s), sigma, straggler_share: 0.01, straggler_factor: 5.0 }
 }
 
-fn aws() -> Rules {
-    Rules {
-        cloud: Cloud::Aws,
-        boot: delay(6, 0.4),
-        ready: delay(18, 0.3),
-        stop: Range::seconds(30, 90),
-        visible_after: Range::seconds(0, 3),
-        ended_listed: HOUR,
-        notice: Notice {
-            lead: Duration::from_secs(120),
-            short_share: 0.0,
-            short: Range::seconds(120, 120),
-            remote: true,
-            state: InstanceState::Running,
-        },
-        rebalance: Some(Rebalance { probability: 0.5, lead: Range::seconds(0, 600) }),
-        reason_capacity: "instance-terminated-no-capacity",
-        reason_price: "instance-terminated-by-price",
-        billing: Billing {
-            minimum: MINUTE,
-            free_if_reclaimed_within: Some(HOUR),
-            states: &[InstanceState::Running],
-        },
-        extras: Extras {
-            disk_gib_month: Usd::from_micros(80_000),
-            disk_europe_percent: 110,
-            disk_australia_percent: 120,
-            disk_sizes_gib: &[],
-            disk_gib_default: 8,
-            address: UsdPerHour::from_micros(5_000),
-            address_spot: UsdPerHour::from_micros(5_000),
-        },
-        launch_max: 1_000,
-        terminate_max: 1_000,
-        page_size: 1_000,
-        user_data_bytes_max: 16 * 1_024,
-        token_kept: 24 * HOUR,
-        all_or_nothing: true,
-        native_expiry: false,
-        price_max: true,
-        capacity_scores: true,
-        tells_sold_out: false,
-        actions: Actions {
-            firewall: "CreateSecurityGroup",
-            template: "CreateLaunchTemplate",
-            launch: "CreateFleet",
-            list: "DescribeInstances",
-            terminate: "TerminateInstances",
-            offers: "DescribeInstanceTypeOfferings",
-            prices: "DescribeSpotPriceHistory",
-            scores: "GetSpotPlacementScores",
-            quotas: "GetServiceQuota",
-            preemptions: "DescribeSpotInstanceRequests",
-            inventory: "DescribeTags",
-            delete: "DeleteSecurityGroup",
-        },
-        codes: Codes {
-            capacity_spot: "InsufficientInstanceCapacity",
-            capacity_on_demand: "InsufficientInstanceCapacity",
-            below_minimum: "UnfulfillableCapacity",
-            quota_spot: "MaxSpotInstanceCountExceeded",
-            quota_on_demand: "VcpuLimitExceeded",
-            throttle: "RequestLimitExceeded",
-            outage: "Unavailable",
-            price_max: "SpotMaxPriceTooLow",
-            not_in_zone: "Unsupported",
-            restricted: "Unsupported",
-            token_conflict: "IdempotentParameterMismatch",
-            token_ended: "IdempotentInstanceTerminated",
-            not_found: "InvalidInstanceID.NotFound",
-            in_use: "DependencyViolation",
-            invalid: "InvalidParameterValue",
-        },
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ApiLimits;
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64;
+    use skyfleet_core::Timestamp;
+    use std::collections::BTreeSet;
 
-fn gcp() -> Rules {
-    Rules {
-        cloud: Cloud::Gcp,
-        boot: delay(9, 0.4),
-        ready: delay(14, 0.3),
-        stop: Range::seconds(15, 60),
-        visible_after: Range::seconds(0, 1),
-        ended_listed: Duration::ZERO,
-        notice: Notice {
-            lead: Duration::from_secs(30),
-            short_share: 0.1,
-            short: Range::seconds(5, 30),
-            remote: true,
-            state: InstanceState::Stopping,
-        },
-        rebalance: None,
-        reason_capacity: "compute.instances.preempted",
-        reason_price: "compute.instances.preempted",
-        billing: Billing {
-            minimum: MINUTE,
-            free_if_reclaimed_within: Some(MINUTE),
-            states: &[InstanceState::Running],
-        },
-        extras: Extras {
-            disk_gib_month: Usd::from_micros(100_000),
-            disk_europe_percent: 110,
-            disk_australia_percent: 135,
-            disk_sizes_gib: &[],
-            disk_gib_default: 10,
-            address: UsdPerHour::from_micros(5_000),
-            address_spot: UsdPerHour::from_micros(2_500),
-        },
-        launch_max: 1_000,
-        terminate_max: 1,
-        page_size: 500,
-        user_data_bytes_max: 256 * 1_024,
-        token_kept: HOUR,
-        all_or_nothing: true,
-        native_expiry: true,
-        price_max: false,
-        capacity_scores: true,
-        tells_sold_out: false,
-        actions: Actions {
-            firewall: "firewalls.insert",
-            template: "instanceTemplates.insert",
-            launch: "regionInstances.bulkInsert",
-            list: "instances.aggregatedList",
-            terminate: "instances.delete",
-            offers: "machineTypes.aggregatedList",
-            prices: "skus.list",
-            scores: "advice.capacity",
-            quotas: "regions.get",
-            preemptions: "instances.aggregatedList",
-            inventory: "disks.aggregatedList",
-            delete: "firewalls.delete",
-        },
-        codes: Codes {
-            capacity_spot: "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
-            capacity_on_demand: "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
-            below_minimum: "VM_MIN_COUNT_NOT_REACHED",
-            quota_spot: "QUOTA_EXCEEDED",
-            quota_on_demand: "QUOTA_EXCEEDED",
-            throttle: "rateLimitExceeded",
-            outage: "backendError",
-            price_max: "invalid",
-            not_in_zone: "notFound",
-            restricted: "notFound",
-            token_conflict: "invalid",
-            token_ended: "invalid",
-            not_found: "notFound",
-            in_use: "resourceInUseByAnotherResource",
-            invalid: "invalid",
-        },
+    fn secs(s: u64) -> Duration {
+        Duration::from_secs(s)
     }
-}
 
-fn azure() -> Rules {
-    Rules {
-        cloud: Cloud::Azure,
-        boot: delay(20, 0.4),
-        ready: delay(15, 0.3),
-        stop: Range::seconds(30, 120),
-        visible_after: Range::seconds(0, 5),
-        ended_listed: Duration::ZERO,
-        notice: Notice {
-            lead: Duration::from_secs(30),
-            short_share: 0.3,
-            short: Range::seconds(0, 30),
-            remote: false,
-            state: InstanceState::Running,
-        },
-        rebalance: None,
-        reason_capacity: "Preempt",
-        reason_price: "Preempt",
-        billing: Billing {
-            minimum: Duration::from_secs(1),
-            free_if_reclaimed_within: None,
-            states: &[InstanceState::Running, InstanceState::Stopped],
-        },
-        extras: Extras {
-            disk_gib_month: Usd::from_micros(75_000),
-            disk_europe_percent: 110,
-            disk_australia_percent: 125,
-            disk_sizes_gib: &[4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_767],
-            disk_gib_default: 30,
-            address: UsdPerHour::from_micros(5_000),
-            address_spot: UsdPerHour::from_micros(5_000),
-        },
-        launch_max: 10_000,
-        terminate_max: 100,
-        page_size: 1_000,
-        user_data_bytes_max: 65_535,
-        token_kept: 5 * HOUR,
-        all_or_nothing: true,
-        native_expiry: false,
-        price_max: true,
-        capacity_scores: true,
-        tells_sold_out: true,
-        actions: Actions {
-            firewall: "networkSecurityGroups.PUT",
-            template: "resourceGroups.PUT",
-            launch: "fleets.PUT",
-            list: "virtualMachines.LIST",
-            terminate: "virtualMachinesExecuteDelete.POST",
-            offers: "skus.LIST",
-            prices: "retailPrices.LIST",
-            scores: "placementScores.POST",
-            quotas: "usages.LIST",
-            preemptions: "virtualMachines.LIST",
-            inventory: "resources.LIST",
-            delete: "resourceGroups.DELETE",
-        },
-        codes: Codes {
-            capacity_spot: "SkuNotAvailable",
-            capacity_on_demand: "ZonalAllocationFailed",
-            below_minimum: "AllocationFailed",
-            quota_spot: "OperationNotAllowed",
-            quota_on_demand: "OperationNotAllowed",
-            throttle: "SubscriptionRequestsThrottled",
-            outage: "InternalServerError",
-            price_max: "SpotPriceGreaterThanProvidedMaxPrice",
-            not_in_zone: "SkuNotAvailable",
-            restricted: "SkuNotAvailable",
-            token_conflict: "PropertyChangeNotAllowed",
-            token_ended: "ResourceNotFound",
-            not_found: "ResourceNotFound",
-            in_use: "InUseSubnetCannotBeDeleted",
-            invalid: "InvalidParameter",
-        },
+    #[test]
+    fn boots_are_lognormal_with_a_few_stragglers() {
+        let boot = Rules::of(Cloud::Gcp).boot;
+        let mut rng = Pcg64::seed_from_u64(1);
+        let mut times: Vec<f64> = (0..20_000).map(|_| boot.draw(&mut rng).as_secs_f64()).collect();
+        times.sort_by(f64::total_cmp);
+        let quantile = |q: f64| times[(q * 20_000.0) as usize];
+        assert!((8.7..9.3).contains(&quantile(0.5)), "{}", quantile(0.5));
+        // One standard deviation up: 9 s * e^0.4 = 13.4 s.
+        assert!((12.8..14.2).contains(&quantile(0.841)), "{}", quantile(0.841));
+        let slow = times.iter().filter(|time| **time > 30.0).count();
+        assert!((120..260).contains(&slow), "{slow} of 20,000 are stragglers");
+        assert_eq!(Rules::of(Cloud::Neutral).boot.draw(&mut rng), secs(10));
+    }
+
+    #[test]
+    fn azure_cuts_a_third_of_its_notices_short_and_ec2_none() {
+        let mut rng = Pcg64::seed_from_u64(2);
+        let mut short = |cloud, lead| {
+            let notice = Rules::of(cloud).notice;
+            (0..10_000).filter(|_| notice.draw(&mut rng) < lead).count()
+        };
+        assert!((2_800..3_200).contains(&short(Cloud::Azure, secs(30))));
+        assert_eq!(short(Cloud::Aws, secs(120)), 0);
+    }
+
+    #[test]
+    fn only_those_who_announce_an_end_to_the_outside_declare_a_notice() {
+        let notice = |cloud| Rules::of(cloud).capability().notice;
+        assert_eq!(notice(Cloud::Aws), Some(secs(120)));
+        assert_eq!(notice(Cloud::Gcp), Some(secs(30)));
+        assert_eq!(notice(Cloud::Azure), None);
+        assert_eq!(notice(Cloud::Neutral), Some(secs(30)));
+    }
+
+    #[test]
+    fn minimums_and_free_cases_are_the_clouds_own() {
+        for (cloud, used, reclaimed, paid) in [
+            (Cloud::Aws, 5, false, 60),
+            (Cloud::Aws, 3_599, true, 0),
+            (Cloud::Aws, 3_600, true, 3_600),
+            (Cloud::Gcp, 59, true, 0),
+            (Cloud::Gcp, 61, true, 61),
+            (Cloud::Gcp, 30, false, 60),
+            (Cloud::Azure, 30, true, 30),
+            (Cloud::Azure, 1, false, 1),
+            (Cloud::Aws, 0, false, 0),
+        ] {
+            let billing = Rules::of(cloud).billing;
+            assert_eq!(billing.paid(secs(used), reclaimed), secs(paid), "{cloud} {used} {reclaimed}");
+        }
+    }
+
+    #[test]
+    fn disks_and_addresses_cost_what_the_price_lists_say() {
+        let disk = |cloud, region, gib| Rules::of(cloud).extras.disk(region, gib).micros();
+        assert_eq!(disk(Cloud::Aws, "us-east-1", 100), 10_959); // $8.00 a month
+        assert_eq!(disk(Cloud::Aws, "eu-west-1", 100), 12_055); // $8.80
+        assert_eq!(disk(Cloud::Azure, "eastus", 30), 3_288); // a 32 GiB disk: $2.40
+        assert_eq!(disk(Cloud::Azure, "eastus", 32), disk(Cloud::Azure, "eastus", 17));
+        assert_eq!(disk(Cloud::Neutral, "sim-east", 10), 1_000);
+        let gcp = Rules::of(Cloud::Gcp).extras;
+        assert_eq!(
+            (gcp.address(Market::Spot).micros(), gcp.address(Market::OnDemand).micros()),
+            (2_500, 5_000)
+        );
+    }
+
+    #[test]
+    fn ids_have_the_clouds_shape_and_never_repeat() {
+        let id = |cloud, number| Rules::of(cloud).instance_id(7, number, &"us-east1-b".into(), "ada-words");
+        assert_eq!(id(Cloud::Neutral, 12), "sim-000012");
+        assert_eq!(id(Cloud::Gcp, 12), "zones/us-east1-b/instances/ada-words-0012");
+        assert!(id(Cloud::Azure, 12).ends_with("/virtualMachines/ada-words-0012"));
+        let aws: BTreeSet<String> = (0..10_000).map(|number| id(Cloud::Aws, number)).collect();
+        assert_eq!(aws.len(), 10_000);
+        for id in aws.iter().take(10) {
+            let hex = id.strip_prefix("i-").expect("an EC2 id");
+            assert!(hex.len() == 17 && hex.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_launch_as_large_as_the_rules_allow_passes_the_clouds_own_rate_limits() {
+        for cloud in Cloud::ALL {
+            let (rules, mut limits) = (Rules::of(cloud), ApiLimits::of(cloud));
+            let now = Timestamp::UNIX_EPOCH;
+            limits.admit(rules.actions.launch, "r", rules.launch_max, now).unwrap();
+            limits.admit(rules.actions.terminate, "r", rules.terminate_max, now).unwrap();
+            assert_eq!(rules.cloud, cloud);
+        }
     }
 }

@@ -194,9 +194,12 @@ impl Scenario {
         });
         let trace = match (process, trace) {
             (Process::Trace, Some(file)) => TraceStep::read(&folder.join(file)).map_err(|e| {
-                Error::new(ErrorKind::InvalidConfig, format!("{name}: {}", e.message())).with("key", "market.trace")
+                Error::new(ErrorKind::InvalidConfig, format!("{name}: {}", e.message()))
+                    .with("key", "market.trace")
             })?,
-            (Process::Trace, None) => return market("trace", "process = \"trace\" needs trace = \"FILE.csv\""),
+            (Process::Trace, None) => {
+                return market("trace", "process = \"trace\" needs trace = \"FILE.csv\"");
+            }
             (_, Some(_)) => return market("trace", "a trace needs process = \"trace\""),
             (_, None) => Default::default(),
         };
