@@ -17,6 +17,7 @@ mod event;
 mod explain;
 mod fleet;
 mod gpu;
+mod keys;
 mod launch;
 mod lots;
 mod memory;
