@@ -16,7 +16,7 @@ pub enum Fault {
         /// Which cloud.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cloud: Option<Cloud>,
-        /// The zone; on Azure also a region alone, for launches without a zone.
+        /// The zone, or a region alone for all of it (on Azure also launches without a zone).
         zone: Zone,
         /// The type; absent means every type of the zone.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,8 @@ use skyfleet_core::Timestamp;
 
 use crate::catalog::Cloud;
 
+mod documented;
+
 /// A call that came too fast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
@@ -151,7 +153,7 @@ impl ApiLimits {
         resources: u32,
         now: Timestamp,
     ) -> Result<(), Throttle> {
-        let (code, status) = refusal(self.cloud);
+        let (code, status) = documented::refusal(self.cloud);
         for fault in self.overrides.iter().filter(|fault| fault.covers(action)) {
             let left = fault.shape().left(fault.level.as_ref(), now);
             if left + ROUNDING < 1.0 {
@@ -159,7 +161,7 @@ impl ApiLimits {
                 return Err(Throttle { retry_after, code, status, limit: "fault".to_owned() });
             }
         }
-        let limits = limits(self.cloud, action, resources);
+        let limits = documented::of_call(self.cloud, action, resources);
         for limit in &limits {
             let key = limit.key(region);
             if let Shape::InFlight { most } = limit.shape {
@@ -192,7 +194,7 @@ impl ApiLimits {
     /// Says until when a call that was let in goes on, for limits on calls in flight (bulk
     /// inserts of Compute Engine). A call that nobody holds counts as done.
     pub fn hold(&mut self, action: &str, region: &str, until: Timestamp) {
-        for limit in limits(self.cloud, action, 0) {
+        for limit in documented::of_call(self.cloud, action, 0) {
             if let Shape::InFlight { .. } = limit.shape {
                 self.in_flight.entry(limit.key(region)).or_default().push(until);
             }
@@ -203,7 +205,10 @@ impl ApiLimits {
     /// (Azure): `subscription-reads`, `Microsoft.Compute/HighCostGet`.
     pub fn remaining(&self, action: &str, region: &str, now: Timestamp) -> Vec<(String, u32)> {
         let left = |limit: &Limit| limit.shape.left(self.levels.get(&limit.key(region)), now) as u32;
-        limits(self.cloud, action, 0).into_iter().map(|limit| (limit.name.clone(), left(&limit))).collect()
+        documented::of_call(self.cloud, action, 0)
+            .into_iter()
+            .map(|limit| (limit.name.clone(), left(&limit)))
+            .collect()
     }
 
     /// The fault `throttle`: a token bucket in front of the documented limits, for one action or
@@ -237,144 +242,6 @@ impl Limit {
 
 fn until(now: Timestamp, end: Timestamp) -> Duration {
     Duration::try_from(end.duration_since(now)).unwrap_or_default()
-}
-
-/// The cloud's own code and status for a call that comes too fast.
-fn refusal(cloud: Cloud) -> (&'static str, u16) {
-    match cloud {
-        Cloud::Neutral => ("rate-limited", 429),
-        Cloud::Aws => ("RequestLimitExceeded", 503),
-        Cloud::Gcp => ("rateLimitExceeded", 403),
-        Cloud::Azure => ("SubscriptionRequestsThrottled", 429),
-    }
-}
-
-fn limits(cloud: Cloud, action: &str, resources: u32) -> Vec<Limit> {
-    match cloud {
-        Cloud::Neutral => Vec::new(),
-        Cloud::Aws => aws(action, resources),
-        Cloud::Gcp => gcp(action),
-        Cloud::Azure => azure(action),
-    }
-}
-
-/// Per account and region: a bucket of requests for each action, and one of resources for the
-/// actions that start and end instances. Whether `CreateFleet` draws on the resources of
-/// `RunInstances` is not documented; here it does, which is what a careful caller plans for.
-fn aws(action: &str, resources: u32) -> Vec<Limit> {
-    let bucket = |name: String, capacity: u32, per_second: u32, draws: u32| Limit {
-        name,
-        shape: Shape::Bucket { capacity: f64::from(capacity), per_second: f64::from(per_second) },
-        draws: f64::from(draws),
-        global: false,
-        code: "RequestLimitExceeded",
-    };
-    let reads = ["Describe", "Get", "List", "Search"].iter().any(|verb| action.starts_with(verb));
-    let (capacity, per_second) = match action {
-        "RunInstances" | "StartInstances" => (5, 2),
-        "TerminateInstances"
-        | "CreateLaunchTemplateVersion"
-        | "CreateVolume"
-        | "DeleteVolume"
-        | "CreateNetworkInterface"
-        | "DeleteNetworkInterface" => (100, 5),
-        "CreateTags" | "DeleteTags" => (100, 10),
-        "CreateNatGateway" => (10, 1),
-        _ if reads && action.ends_with(" unfiltered") => (50, 10),
-        _ if reads => (100, 20),
-        _ => (50, 5),
-    };
-    let mut limits = vec![bucket(action.to_owned(), capacity, per_second, 1)];
-    let resource = match action {
-        "RunInstances" | "CreateFleet" => Some(("RunInstances resources", 2)),
-        "StartInstances" => Some(("StartInstances resources", 2)),
-        "StopInstances" => Some(("StopInstances resources", 20)),
-        "TerminateInstances" => Some(("TerminateInstances resources", 20)),
-        _ => None,
-    };
-    limits.extend(resource.map(|(name, per_second)| bucket(name.to_owned(), 1_000, per_second, resources)));
-    limits
-}
-
-/// Per project and region (or `global`): groups of calls, each with 1,500 a minute that come back
-/// together at the full minute, and the limits of bulk inserts.
-fn gcp(action: &str) -> Vec<Limit> {
-    let limit = |name: &str, shape, global| Limit {
-        name: name.to_owned(),
-        shape,
-        draws: 1.0,
-        global,
-        code: "rateLimitExceeded",
-    };
-    let (resource, method) = action.rsplit_once('.').unwrap_or(("", action));
-    let group = match method {
-        "aggregatedList" | "wait" => "heavy-weight reads",
-        "list" => "lists",
-        "get" if resource.ends_with("Operations") => "operation reads",
-        "get" => "reads",
-        _ => "mutations",
-    };
-    let mut limits = vec![limit(group, Shape::Window { most: 1_500.0, seconds: 60 }, false)];
-    if method == "bulkInsert" {
-        limits.push(limit("bulk inserts", Shape::Window { most: 20.0, seconds: 1 }, true));
-        limits.push(limit("bulk inserts in flight", Shape::InFlight { most: 10 }, true));
-    }
-    limits
-}
-
-/// Two layers: Resource Manager counts every call per subscription and region (and 15 times that
-/// over all regions); the compute and network services count behind it.
-fn azure(action: &str) -> Vec<Limit> {
-    let limit =
-        |name: &str, shape, global, code| Limit { name: name.to_owned(), shape, draws: 1.0, global, code };
-    let (resource, verb) = action.rsplit_once('.').unwrap_or((action, "GET"));
-    if resource == "retailPrices" {
-        // Served by another host, to everybody.
-        return Vec::new();
-    }
-    let (class, capacity, per_second) = match verb {
-        "GET" | "LIST" => ("reads", 250.0, 25.0),
-        "DELETE" => ("deletes", 200.0, 10.0),
-        _ => ("writes", 200.0, 10.0),
-    };
-    let front = |name: &str, times: f64, global| {
-        let shape = Shape::Bucket { capacity: capacity * times, per_second: per_second * times };
-        limit(&format!("{name}-{class}"), shape, global, "SubscriptionRequestsThrottled")
-    };
-    let mut limits = vec![front("subscription", 1.0, false), front("subscription-global", 15.0, true)];
-
-    // Per minute and bucket.
-    let compute = match (resource, verb) {
-        ("virtualMachines", "PUT") => Some(("PutVM", 500.0, 1_500.0)),
-        ("virtualMachines", "PATCH") => Some(("UpdateVM", 500.0, 1_500.0)),
-        ("virtualMachines", "DELETE" | "POST") => Some(("DeleteVM", 500.0, 1_500.0)),
-        ("virtualMachines", "GET") => Some(("LowCostGet", 8_000.0, 24_000.0)),
-        ("virtualMachines", "LIST") => Some(("HighCostGet", 300.0, 900.0)),
-        ("operations", "GET") => Some(("GetOperation", 5_000.0, 15_000.0)),
-        ("virtualMachineScaleSets", "PUT") => Some(("PutVMScaleSet", 125.0, 375.0)),
-        ("virtualMachineScaleSets", "PATCH") => Some(("UpdateVMScaleSet", 500.0, 1_500.0)),
-        ("virtualMachineScaleSets", "DELETE" | "POST") => Some(("DeleteVMScaleSet", 175.0, 525.0)),
-        ("virtualMachineScaleSets", "GET") => Some(("LowCostGetVMScaleSet", 800.0, 2_400.0)),
-        ("virtualMachineScaleSets", "LIST") => Some(("HighCostGetVMScaleSet", 360.0, 1_080.0)),
-        _ => None,
-    };
-    limits.extend(compute.map(|(name, per_minute, capacity)| {
-        let shape = Shape::Bucket { capacity, per_second: per_minute / 60.0 };
-        limit(&format!("Microsoft.Compute/{name}"), shape, false, "OperationNotAllowed")
-    }));
-    if matches!(
-        resource,
-        "networkSecurityGroups" | "virtualNetworks" | "networkInterfaces" | "publicIPAddresses"
-    ) {
-        let (name, most) = if class == "reads" { ("Read", 10_000.0) } else { ("Write", 1_000.0) };
-        let shape = Shape::Window { most, seconds: 300 };
-        limits.push(limit(&format!("Microsoft.Network/{name}"), shape, false, "TooManyRequests"));
-    }
-    if resource == "resourceGraph" {
-        let shape = Shape::Window { most: 15.0, seconds: 5 };
-        limits.push(limit("Microsoft.ResourceGraph/Query", shape, true, "RateLimiting"));
-    }
-    limits
 }
 
 #[cfg(test)]
@@ -469,6 +336,52 @@ mod tests {
             (throttle.code, throttle.limit.as_str()),
             ("OperationNotAllowed", "Microsoft.Compute/HighCostGet")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_bucket_never_gives_more_than_it_held_and_was_refilled(
+            calls in proptest::collection::vec((0i64..5_000, 1u32..400), 1..200),
+        ) {
+            let mut limits = ApiLimits::of(Cloud::Aws);
+            let (mut millis, mut started) = (0, 0.0);
+            for (pause, count) in calls {
+                millis += pause;
+                if limits.admit("CreateFleet", "r", count, at(millis)).is_ok() {
+                    started += f64::from(count);
+                }
+                let most = 1_000.0 + 2.0 * millis as f64 / 1_000.0;
+                proptest::prop_assert!(started <= most + 1e-3, "{started} of {most}");
+            }
+        }
+
+        #[test]
+        fn who_comes_back_when_told_is_let_in(action_index in 0usize..5, calls in 1u32..400, count in 1u32..1_000) {
+            let (cloud, action) = [
+                (Cloud::Aws, "RunInstances"),
+                (Cloud::Aws, "TerminateInstances"),
+                (Cloud::Gcp, "regionInstances.bulkInsert"),
+                (Cloud::Azure, "virtualMachines.LIST"),
+                (Cloud::Azure, "networkInterfaces.PUT"),
+            ][action_index];
+            let (mut limits, mut now) = (ApiLimits::of(cloud), at(12_345));
+            for _ in 0..calls {
+                // One limit after another may ask for a pause.
+                for _ in 0..4 {
+                    match limits.admit(action, "r", count, now) {
+                        Ok(()) => break,
+                        Err(throttle) => now += throttle.retry_after,
+                    }
+                }
+            }
+            now += Duration::from_secs(600);
+            proptest::prop_assert!(limits.admit(action, "r", count, now).is_ok());
+            let mut later = now;
+            while let Err(throttle) = limits.admit(action, "r", count, later) {
+                later += throttle.retry_after;
+                proptest::prop_assert!(later < now + Duration::from_secs(1_200), "it is let in at some time");
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{Error, ErrorKind, OfferId, Price, Result, Timestamp, TypeName, UsdPerHour, Zone};
+use skyfleet_core::{OfferId, Price, Timestamp, UsdPerHour};
 
 use crate::catalog::{Cloud, Scarcity, fingerprint};
 use crate::rules::mix;
+
+mod price;
+mod trace;
+
+use price::PriceProcess;
+pub use trace::TraceStep;
 
 /// How spot prices and spot capacity move, for all pools of a world.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,64 +43,6 @@ pub enum Process {
     Seeded,
     /// Read from a file: see [`TraceStep`].
     Trace,
-}
-
-/// One line of a trace: from this time on a pool holds so many spot instances, at this price.
-///
-/// A trace is a CSV file with a header line and these columns, of which only `time_s` is
-/// required. Its lines need not be in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TraceStep {
-    /// Seconds since the world started.
-    pub time_s: f64,
-    /// The zone; absent means all zones.
-    #[serde(default)]
-    pub zone: Option<Zone>,
-    /// The type; absent means all types.
-    #[serde(default)]
-    pub instance_type: Option<TypeName>,
-    /// How many spot instances the pool holds from now on; absent leaves it as it is.
-    #[serde(default)]
-    pub capacity: Option<u32>,
-    /// What an hour costs from now on, in dollars; absent leaves it as it is.
-    #[serde(default)]
-    pub price_usd_per_hour: Option<f64>,
-}
-
-impl TraceStep {
-    /// Reads a trace file.
-    ///
-    /// # Errors
-    /// `InvalidConfig`, with the file, the line and what is wrong in it.
-    pub fn read(path: &Path) -> Result<Arc<[Self]>> {
-        let bad =
-            |what: String| Error::new(ErrorKind::InvalidConfig, format!("trace {}: {what}", path.display()));
-        let mut reader = csv::ReaderBuilder::new()
-            .comment(Some(b'#'))
-            .trim(csv::Trim::All)
-            .from_path(path)
-            .map_err(|e| bad(e.to_string()))?;
-        let mut steps = Vec::new();
-        for row in reader.deserialize() {
-            let step: Self = row.map_err(|e| bad(e.to_string()))?;
-            let line = steps.len() + 1;
-            if !(0.0..1e10).contains(&step.time_s) {
-                return Err(bad(format!("step {line}: time_s is {}, not a number of seconds", step.time_s)));
-            }
-            if step.price_usd_per_hour.is_some_and(|price| !(0.0..1e6).contains(&price)) {
-                return Err(bad(format!("step {line}: price_usd_per_hour is no price in dollars")));
-            }
-            steps.push(step);
-        }
-        steps.sort_by(|a, b| a.time_s.total_cmp(&b.time_s));
-        Ok(steps.into())
-    }
-
-    fn concerns(&self, offer: &OfferId) -> bool {
-        self.zone.as_ref().is_none_or(|zone| *zone == offer.zone)
-            && self.instance_type.as_ref().is_none_or(|name| *name == offer.instance_type)
-    }
 }
 
 /// What the market needs to know of a pool.
@@ -138,23 +85,6 @@ pub struct Change {
     /// The most spot instances that the pool holds now: running ones above it are taken back too.
     /// `None` when the market sets no limit.
     pub capacity: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum PriceProcess {
-    Fixed(Price),
-    Moving { base: UsdPerHour, ceiling: Option<UsdPerHour>, key: u64, pace: Pace },
-    Steps { before: Price, steps: Arc<[(Timestamp, UsdPerHour)]> },
-}
-
-/// How a cloud's spot prices move: in steps, along a line through random heights.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Pace {
-    step_s: i64,
-    /// How many steps lie between two heights.
-    knot: i64,
-    /// How far from the base, as a share of it.
-    span: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,28 +155,12 @@ impl SpotMarket {
 
     /// What an hour costs at a time. Pure.
     pub fn price_at(&self, at: Timestamp) -> Price {
-        match &self.price {
-            PriceProcess::Fixed(price) => *price,
-            PriceProcess::Moving { base, ceiling, key, pace } => {
-                let price = pace.price(*base, *key, at);
-                Price::Known(ceiling.map_or(price, |ceiling| price.min(ceiling)))
-            }
-            PriceProcess::Steps { before, steps } => {
-                let next = steps.partition_point(|(since, _)| *since <= at);
-                next.checked_sub(1).map_or(*before, |last| Price::Known(steps[last].1))
-            }
-        }
+        self.price.at(at)
     }
 
     /// When the price may move next; `None` when it never will. Pure.
     pub fn next_price_change(&self, after: Timestamp) -> Option<Timestamp> {
-        match &self.price {
-            PriceProcess::Fixed(_) => None,
-            PriceProcess::Moving { key, pace, .. } => pace.next(*key, after),
-            PriceProcess::Steps { steps, .. } => {
-                steps.get(steps.partition_point(|(since, _)| *since <= after)).map(|(since, _)| *since)
-            }
-        }
+        self.price.next_change(after)
     }
 
     /// Says how many spot instances run in the pool from now on.
@@ -370,61 +284,6 @@ impl SpotMarket {
     }
 }
 
-impl PriceProcess {
-    fn seeded(seed: u64, pool: &SpotPool<'_>) -> Self {
-        let (Price::Known(base), Some(pace)) = (pool.price, Pace::of(pool.cloud, pool.offer)) else {
-            return Self::Fixed(pool.price);
-        };
-        if pool.on_demand.is_some_and(|on_demand| base >= on_demand) {
-            // A type without a discount has none at any time (Azure's H100 sizes).
-            return Self::Fixed(pool.price);
-        }
-        // EC2 prices a zone, the others a whole region.
-        let zone = pool.offer.zone.as_str();
-        let place = match pool.cloud {
-            Cloud::Aws => zone,
-            _ => zone.rsplit_once('-').map_or(zone, |(region, _)| region),
-        };
-        let key = mix(seed ^ 1) ^ fingerprint(&[place, pool.offer.instance_type.as_str()]);
-        Self::Moving { base, ceiling: pool.on_demand, key, pace }
-    }
-}
-
-impl Pace {
-    fn of(cloud: Cloud, offer: &OfferId) -> Option<Self> {
-        const DAY: i64 = 86_400;
-        match cloud {
-            Cloud::Neutral => None,
-            Cloud::Aws => {
-                let hash = fingerprint(&[offer.instance_type.as_str(), offer.zone.as_str()]);
-                let step_s = 1_200 + (hash % 9_600) as i64;
-                Some(Self { step_s, knot: DAY / step_s, span: 0.05 })
-            }
-            Cloud::Gcp => Some(Self { step_s: DAY, knot: 7, span: 0.04 }),
-            Cloud::Azure => Some(Self { step_s: 7 * DAY, knot: 4, span: 0.03 }),
-        }
-    }
-
-    /// Steps of different pools begin at different times.
-    fn shift(self, key: u64) -> i64 {
-        (key % self.step_s as u64) as i64
-    }
-
-    fn price(self, base: UsdPerHour, key: u64, at: Timestamp) -> UsdPerHour {
-        let step = (at.as_second() + self.shift(key)).div_euclid(self.step_s);
-        let (knot, part) = (step.div_euclid(self.knot), step.rem_euclid(self.knot));
-        let height = |knot: i64| unit(mix(key ^ mix(knot as u64))) * 2.0 - 1.0;
-        let part = part as f64 / self.knot as f64;
-        let shift = self.span * (height(knot) * (1.0 - part) + height(knot + 1) * part);
-        UsdPerHour::from_micros((base.micros() as f64 * (1.0 + shift)).round() as i64)
-    }
-
-    fn next(self, key: u64, after: Timestamp) -> Option<Timestamp> {
-        let step = (after.as_second() + self.shift(key)).div_euclid(self.step_s) + 1;
-        Timestamp::from_second(step * self.step_s - self.shift(key)).ok()
-    }
-}
-
 impl Hazard {
     fn rate_per_hour(&self) -> f64 {
         self.per_hour * f64::from(self.running)
@@ -458,7 +317,8 @@ fn unit(hash: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skyfleet_core::Market;
+    use skyfleet_core::{ErrorKind, Market};
+    use std::path::Path;
 
     const START: Timestamp = Timestamp::UNIX_EPOCH;
 
