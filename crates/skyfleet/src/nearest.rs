@@ -6,11 +6,15 @@ const OFFERED_MAX: usize = 3;
 /// The known names that a mistyped one most likely means, nearest first; none when nothing is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
-    let mut near: Vec<(u32, &str)> = known
-        .into_iter()
-        .map(|k| ((strsim::jaro_winkler(&wanted, &k.to_lowercase()) * 1e6) as u32, k))
-        .filter(|(likeness, _)| *likeness >= 750_000)
-        .collect();
+    let likeness = |known: &str| {
+        let known = known.to_lowercase();
+        // The first forgives a wrong end, the second a swapped or missing letter.
+        let (start, edits) =
+            (strsim::jaro_winkler(&wanted, &known), strsim::normalized_damerau_levenshtein(&wanted, &known));
+        (start.max(edits + 0.15) * 1e6) as u32
+    };
+    let mut near: Vec<(u32, &str)> =
+        known.into_iter().map(|k| (likeness(k), k)).filter(|(likeness, _)| *likeness >= 800_000).collect();
     near.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     near.dedup_by(|a, b| a.1 == b.1);
     near.truncate(OFFERED_MAX);
@@ -33,7 +37,8 @@ mod tests {
 
     #[test]
     fn the_nearest_name_comes_first_and_far_ones_not_at_all() {
-        assert_eq!(nearest("targt", ["min", "target", "market"]), ["target", "market"]);
+        assert_eq!(nearest("targt", ["min", "target", "targets"]), ["target", "targets"]);
+        assert_eq!(nearest("asw", ["gcp", "aws"]), ["aws"]);
         assert!(nearest("xyz", ["min", "target"]).is_empty());
         assert_eq!(did_you_mean("M7G.large", ["m7g.large"]), "; did you mean \"m7g.large\"?");
         assert_eq!(did_you_mean("xyz", ["min"]), "");

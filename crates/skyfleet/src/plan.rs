@@ -257,3 +257,186 @@ fn no_place(found: &Search, terms: &Terms, wanted: &[(Market, u32)], placed: u32
 
 /// How many reasons an error names.
 const REASONS_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use skyfleet_core::{Offer, Signal, Timestamp};
+
+    use super::*;
+    use crate::sample::{offer, vcpus};
+    use crate::{CapacityMemory, Catalogue, search};
+
+    const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "eu-west-1a"];
+
+    /// Two types in three zones on both markets, spot at a third of the price.
+    fn offers() -> Vec<Offer> {
+        let mut offers = Vec::new();
+        for (n, zone) in ZONES.into_iter().enumerate() {
+            for (name, micros) in [("small", 90_000), ("large", 93_000)] {
+                let micros = micros + 1_000 * n as i64;
+                offers.push(offer(zone, name, Market::OnDemand, micros));
+                offers.push(offer(zone, name, Market::Spot, micros / 3));
+            }
+        }
+        offers
+    }
+
+    fn quota(id: &str, limit: u32) -> Signal {
+        Signal::Quota { id: id.into(), limit_vcpus: Some(limit), used_vcpus: 0 }
+    }
+
+    fn make(spec: &Spec, signals: &[Signal], terms: &Terms) -> Result<Plan> {
+        let catalogue = Catalogue::new(offers());
+        let found = search(&catalogue, signals, spec, &CapacityMemory::default(), Timestamp::UNIX_EPOCH);
+        plan(spec, &found, spec.target, terms)
+    }
+
+    fn zones(lot: &Lot) -> BTreeSet<&str> {
+        lot.pools.iter().map(|pool| pool.offer.zone.as_str()).collect()
+    }
+
+    fn dollars(per_hour: f64) -> Option<UsdPerHour> {
+        UsdPerHour::from_dollars(per_hour)
+    }
+
+    #[test]
+    fn one_lot_spreads_over_types_and_zones_of_the_best_region() {
+        let plan = make(&Spec::new(10), &[], &Terms::default()).unwrap();
+        let [lot] = plan.lots.as_slice() else { panic!("{plan:?}") };
+        assert_eq!((lot.region.as_str(), lot.market, lot.spread), ("us-east-1", Market::Spot, Spread::Even));
+        assert_eq!((zones(lot).len(), lot.pools.len()), (2, 4));
+        assert_eq!(lot.expected, [3, 3, 2, 2]);
+        // At worst all ten come at the on-demand price of the dearest pool.
+        assert_eq!(plan.worst.per_hour, UsdPerHour::from_micros(940_000));
+        assert!(plan.expected.per_hour < UsdPerHour::from_micros(320_000) && plan.expected.total.is_none());
+    }
+
+    #[test]
+    fn a_single_zone_takes_all_or_the_next_zone_does() {
+        let mut spec = Spec::new(10);
+        spec.zones = ZoneMode::Single;
+        let small = make(&spec, &[quota("us-east-1/spot", 12)], &Terms::default()).unwrap();
+        assert_eq!(zones(&small.lots[0]), ["eu-west-1a"].into());
+        assert_eq!(small.lots[0].spread, Spread::SingleZone);
+        let here = Terms { zone: Some("us-east-1b".into()), ..Terms::default() };
+        assert_eq!(zones(&make(&spec, &[], &here).unwrap().lots[0]), ["us-east-1b"].into());
+    }
+
+    #[test]
+    fn what_a_quota_does_not_hold_goes_to_the_next_region() {
+        let plan = make(&Spec::new(10), &[quota("us-east-1/spot", 13)], &Terms::default()).unwrap();
+        let lots: Vec<(&str, u32)> = plan.lots.iter().map(|lot| (lot.region.as_str(), lot.count)).collect();
+        assert_eq!((lots, plan.missing), (vec![("us-east-1", 6), ("eu-west-1", 4)], 0));
+    }
+
+    #[test]
+    fn quotas_that_hold_less_than_the_minimum_are_named() {
+        let signals = [quota("us-east-1/spot", 4), quota("eu-west-1/spot", 2)];
+        let mut spec = Spec::new(10);
+        spec.min = 3;
+        let plan = make(&spec, &signals, &Terms::default()).unwrap();
+        assert_eq!((plan.count(), plan.missing), (3, 7));
+        spec.min = 4;
+        let error = make(&spec, &signals, &Terms::default()).unwrap_err();
+        assert_eq!((error.kind(), error.fact("possible")), (ErrorKind::QuotaExceeded, Some("3")));
+        assert!(error.message().contains("us-east-1/spot has 4 vCPUs"), "{error}");
+    }
+
+    #[test]
+    fn a_mixed_fleet_keeps_its_share_over_its_life() {
+        let mut spec = Spec::new(10);
+        spec.market = MarketMix::Mixed { on_demand_share: 0.25, on_demand_after: None };
+        let counts = |terms: &Terms| -> Vec<(Market, u32)> {
+            make(&spec, &[], terms).unwrap().lots.iter().map(|lot| (lot.market, lot.count)).collect()
+        };
+        assert_eq!(counts(&Terms::default()), [(Market::OnDemand, 3), (Market::Spot, 7)]);
+        let later = Terms { instances: 30, on_demand: 8, ..Terms::default() };
+        assert_eq!(counts(&later), [(Market::OnDemand, 2), (Market::Spot, 8)]);
+        let now = Terms { market: Some(Market::OnDemand), ..Terms::default() };
+        assert_eq!(counts(&now), [(Market::OnDemand, 10)]);
+    }
+
+    #[test]
+    fn dear_pools_are_left_out_before_a_limit_refuses() {
+        let mut spec = Spec::new(10);
+        spec.limits.usd_per_hour_max = dollars(0.91);
+        let plan = make(&spec, &[], &Terms::default()).unwrap();
+        assert!(plan.worst.per_hour <= dollars(0.91).unwrap());
+        assert_eq!(plan.lots[0].pools.len(), 2);
+        spec.limits.usd_per_hour_max = dollars(0.8);
+        let error = make(&spec, &[], &Terms::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BudgetExceeded);
+        assert_eq!(
+            (error.fact("key"), error.fact("enough_for")),
+            (Some("limits.usd_per_hour_max"), Some("8"))
+        );
+        assert!(error.message().contains("up to $0.90/h for 10 instances"), "{error}");
+    }
+
+    #[test]
+    fn a_bid_below_on_demand_makes_the_worst_case_cheaper() {
+        let mut spec = Spec::new(10);
+        (spec.limits.usd_per_hour_max, spec.limits.price_max) = (dollars(0.8), dollars(0.05));
+        assert!(make(&spec, &[], &Terms::default()).is_err());
+        let plan = make(&spec, &[], &Terms { bids: true, ..Terms::default() }).unwrap();
+        assert_eq!(plan.worst.per_hour, dollars(0.5).unwrap());
+        assert!(plan.lots[0].pools.iter().all(|pool| pool.price_max == dollars(0.05)));
+    }
+
+    #[test]
+    fn a_budget_holds_for_the_lifetime_with_what_is_spent_and_runs() {
+        let mut spec = Spec::new(10);
+        spec.limits.budget = Usd::from_dollars(2.0);
+        spec.limits.lifetime_max = Some(Duration::from_secs(2 * 3_600));
+        let plan = make(&spec, &[], &Terms::default()).unwrap();
+        assert_eq!(plan.worst.total, Usd::from_dollars(1.88));
+        let half_way =
+            Terms { spent: Usd::from_micros(1_100_000), age: Duration::from_secs(3_600), ..Terms::default() };
+        // Trimmed to the pools of 90 cents on demand, an hour of ten still costs as much as is left.
+        let plan = make(&spec, &[], &half_way).unwrap();
+        assert_eq!(plan.worst.total, Usd::from_dollars(0.9));
+        let with_others = Terms { instances: 1, per_hour: UsdPerHour::from_micros(1), ..half_way };
+        let error = make(&spec, &[], &with_others).unwrap_err();
+        assert_eq!((error.fact("key"), error.fact("enough_for")), (Some("limits.budget_usd"), Some("9")));
+        spec.limits.lifetime_max = None;
+        let long = make(&spec, &[], &Terms::default()).unwrap();
+        assert_eq!(long.worst.total, None);
+        spec.limits.budget = Usd::from_dollars(0.5);
+        assert!(make(&spec, &[], &Terms::default()).unwrap_err().message().contains("in the first hour"));
+    }
+
+    #[test]
+    fn pools_to_avoid_are_used_only_when_there_is_nothing_else() {
+        let all: Vec<OfferId> = offers().iter().map(Offer::id).collect();
+        let avoid = |zone: &str| all.iter().filter(|id| id.zone.as_str() == zone).cloned().collect();
+        let plan = |avoid| make(&Spec::new(4), &[], &Terms { avoid, ..Terms::default() }).unwrap();
+        assert_eq!(zones(&plan(avoid("us-east-1a")).lots[0]), ["us-east-1b"].into());
+        assert_eq!(plan(all.clone()).count(), 4);
+    }
+
+    #[test]
+    fn an_impossible_need_is_no_matter_of_waiting() {
+        let mut spec = Spec::new(1);
+        spec.need.vcpus = Some(64);
+        let error = make(&spec, &[], &Terms::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().contains("6 × needs 64 vCPUs, has 2"), "{error}");
+        spec.need.vcpus = None;
+        spec.limits.price_max = dollars(0.01);
+        assert_eq!(make(&spec, &[], &Terms::default()).unwrap_err().kind(), ErrorKind::BudgetExceeded);
+    }
+
+    #[test]
+    fn a_quota_counts_the_largest_type_that_could_come() {
+        let offers = vec![
+            offer("us-east-1a", "small", Market::Spot, 10),
+            vcpus(offer("us-east-1a", "huge", Market::Spot, 11), 16),
+        ];
+        let spec = Spec::new(10);
+        let catalogue = Catalogue::new(offers);
+        let signals = [quota("us-east-1/spot", 32)];
+        let found = search(&catalogue, &signals, &spec, &CapacityMemory::default(), Timestamp::UNIX_EPOCH);
+        let plan = plan(&spec, &found, 10, &Terms::default()).unwrap();
+        assert_eq!(plan.lots[0].pools.len(), 1);
+    }
+}

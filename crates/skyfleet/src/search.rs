@@ -374,3 +374,146 @@ impl Notes {
         self.0.get(n).copied().unwrap_or(Note::EMPTY)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use skyfleet_core::{Arch, Availability, Error, ErrorKind, OfferId, Scope};
+
+    use super::*;
+    use crate::sample::{gpu, offer, vcpus};
+    use crate::{GpuNeed, Why};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn found(offers: Vec<Offer>, signals: &[Signal], spec: &Spec) -> Search {
+        search(&Catalogue::new(offers), signals, spec, &CapacityMemory::default(), NOW)
+    }
+
+    fn names(found: &Search) -> Vec<&str> {
+        found.candidates().map(|c| c.offer.instance_type.name.as_str()).collect()
+    }
+
+    fn spot(name: &str, micros: i64) -> Offer {
+        offer("us-east-1a", name, Market::Spot, micros)
+    }
+
+    #[test]
+    fn each_rule_removes_an_offer_with_its_numbers() {
+        type Change = fn(&mut Spec);
+        let cases: [(Change, &str); 14] = [
+            (|s| s.market = MarketMix::OnDemand, "sold spot, fleet.market wants the other market"),
+            (|s| s.need.regions = vec!["eu".into()], "its region is not in need.regions"),
+            (|s| s.need.zones = vec!["eu-a".into()], "its zone is not in need.zones"),
+            (|s| s.need.types = vec!["x".into()], "its type is not in need.types"),
+            (|s| s.need.arch = Some(Arch::X86_64), "needs x86_64, is arm64"),
+            (|s| s.need.vcpus = Some(3), "needs 3 vCPUs, has 2"),
+            (|s| s.need.memory_gib = Some(9), "needs 9 GiB of memory, has 8"),
+            (|s| s.need.gpu = Some(GpuNeed::default()), ""),
+            (
+                |s| s.need.gpu = Some(GpuNeed { model: Some("A100".into()), ..GpuNeed::default() }),
+                "needs GPU A100, has T4",
+            ),
+            (|s| s.need.gpu = Some(GpuNeed { count: Some(2), ..GpuNeed::default() }), "needs 2 GPUs, has 1"),
+            (
+                |s| s.need.gpu = Some(GpuNeed { memory_gib: Some(24), ..GpuNeed::default() }),
+                "needs 24 GB of memory on each GPU, has 16",
+            ),
+            (|s| s.need.local_ssd_gib = Some(1), "needs 1 GiB of local SSD, has 0"),
+            (
+                |s| s.limits.price_max = Some(UsdPerHour::from_micros(9)),
+                "costs $0.00001/h, limits.price_max_usd is $0.000009/h",
+            ),
+            (|_| (), ""),
+        ];
+        for (change, reason) in cases {
+            let mut spec = Spec::new(1);
+            change(&mut spec);
+            let found = found(vec![gpu(spot("g4dn.xlarge", 10), "T4", 1, 16_384)], &[], &spec);
+            let reasons: Vec<String> = found.rejections().map(|r| r.why.to_string()).collect();
+            assert_eq!(reasons.concat(), reason);
+            assert_eq!(found.candidates().len(), usize::from(reason.is_empty()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_price_needs_leave_and_no_limit_in_dollars() {
+        let offer = || Offer { price: Price::Unknown, ..spot("a", 0) };
+        let mut spec = Spec::new(1);
+        let why =
+            |spec: &Spec| found(vec![offer(), spot("b", 5)], &[], spec).rejections().next().map(|r| r.why);
+        assert_eq!(why(&spec), Some(Why::UnknownPrice { limit: None }));
+        spec.limits.unknown_prices = true;
+        assert_eq!(why(&spec), None);
+        assert_eq!(names(&found(vec![offer(), spot("b", 5)], &[], &spec)), ["b", "a"]);
+        spec.limits.budget = Some(skyfleet_core::Usd::from_micros(5));
+        assert_eq!(why(&spec), Some(Why::UnknownPrice { limit: Some("limits.budget_usd") }));
+    }
+
+    #[test]
+    fn spot_must_not_be_dearer_than_on_demand_next_to_it() {
+        let on_demand = |zone, micros| offer(zone, "a", Market::OnDemand, micros);
+        let offers = vec![spot("a", 50), on_demand("us-east-1a", 40), on_demand("us-east-1b", 60)];
+        let found = found(offers, &[], &Spec::new(1));
+        let id = OfferId { zone: "us-east-1a".into(), instance_type: "a".into(), market: Market::Spot };
+        let (price, on_demand) = (UsdPerHour::from_micros(50), UsdPerHour::from_micros(40));
+        let why = found.explain(&id).unwrap().unwrap_err().why;
+        assert_eq!(why, Why::DearerThanOnDemand { price, on_demand });
+    }
+
+    #[test]
+    fn what_cannot_be_had_now_is_removed_and_told() {
+        let mut memory = CapacityMemory::default();
+        let id = |name: &str| spot(name, 0).id();
+        memory.note(&Error::new(ErrorKind::NoCapacity, "dry").closing(Scope::Offer(id("closed"))), NOW);
+        let sold_out = Offer { availability: Availability::SoldOut, ..spot("sold-out", 1) };
+        let catalogue =
+            Catalogue::new(vec![sold_out, spot("closed", 1), spot("open", 3), vcpus(spot("large", 2), 8)]);
+        let quota = Signal::Quota { id: "us-east-1/spot".into(), limit_vcpus: Some(10), used_vcpus: 4 };
+        let look = |now| search(&catalogue, std::slice::from_ref(&quota), &Spec::new(1), &memory, now);
+        let found = look(NOW);
+        assert_eq!(names(&found), ["open"]);
+        let why = |name| found.explain(&id(name)).unwrap().unwrap_err().why;
+        assert_eq!(why("sold-out"), Why::SoldOut);
+        assert!(matches!(why("closed"), Why::Closed { scope: Scope::Offer(_), .. }));
+        assert!(matches!(why("large"), Why::Quota { used_vcpus: 4, needs_vcpus: 8, .. }));
+        let later = look(NOW + Duration::from_secs(180));
+        assert_eq!(names(&later), ["closed", "open"]);
+        assert_eq!(later.candidates().map(|c| c.probe).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn signals_order_what_costs_nearly_the_same_and_veto_nothing() {
+        let offers = || vec![spot("a", 100_000), spot("b", 105_000), spot("c", 200_000)];
+        let id = |name: &str| spot(name, 0).id();
+        let score = |name, score| Signal::PlacementScore { offer: id(name), score };
+        assert_eq!(names(&found(offers(), &[], &Spec::new(1))), ["a", "b", "c"]);
+        let signals = [score("a", 0), score("b", 100), score("c", 100)];
+        assert_eq!(names(&found(offers(), &signals, &Spec::new(1))), ["b", "a", "c"]);
+        let often = Signal::EvictionRate { offer: id("a"), per_hour_ppm: 900_000 };
+        assert_eq!(names(&found(offers(), &[often], &Spec::new(1))), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn the_newest_spot_price_counts() {
+        let price = |micros, at| Signal::SpotPrice {
+            offer: spot("a", 0).id(),
+            price: UsdPerHour::from_micros(micros),
+            at: Timestamp::from_second(at).unwrap(),
+        };
+        let found = found(vec![spot("a", 10), spot("b", 20)], &[price(30, 2), price(5, 1)], &Spec::new(1));
+        assert_eq!(names(&found), ["b", "a"]);
+    }
+
+    #[test]
+    fn the_nearest_miss_of_each_rule_is_told_first() {
+        let mut spec = Spec::new(1);
+        spec.need.vcpus = Some(16);
+        let dear = Offer { price: Price::Unknown, ..vcpus(spot("dear", 0), 32) };
+        let found = found(vec![spot("small", 1), vcpus(spot("medium", 1), 8), dear], &[], &spec);
+        let tallies: Vec<String> = found.tallies().iter().map(|t| t.to_string()).collect();
+        assert!(tallies[0].starts_with("1 × its price is not known"), "{tallies:?}");
+        assert_eq!(tallies[1], "2 × needs 16 vCPUs, has 8 (us-east-1a medium spot)");
+    }
+}
