@@ -23,21 +23,29 @@ pub struct TimeoutPolicy {
     pub read: Duration,
     /// Launch, prepare, terminate and delete: the clouds' bulk operations take minutes at worst.
     pub write: Duration,
+    /// More for each instance, resource or offer that the call is about. A call for many is many
+    /// calls of the cloud, at the cloud's rate: EC2 ends 20 instances per second.
+    pub each: Duration,
 }
 
 impl Default for TimeoutPolicy {
-    /// Two minutes for a read, five for a write.
+    /// Two minutes for a read, five for a write, and 0.1 s for each instance.
     fn default() -> Self {
-        Self { read: Duration::from_secs(120), write: Duration::from_secs(300) }
+        Self {
+            read: Duration::from_secs(120),
+            write: Duration::from_secs(300),
+            each: Duration::from_millis(100),
+        }
     }
 }
 
 impl TimeoutPolicy {
-    fn of(&self, operation: Operation) -> Duration {
-        match operation {
+    fn of(&self, call: Call<'_>) -> Duration {
+        let base = match call.operation() {
             Operation::Prepare | Operation::Launch | Operation::Terminate | Operation::Delete => self.write,
             _ => self.read,
-        }
+        };
+        base + self.each * call.count().unwrap_or(0) as u32
     }
 }
 
@@ -66,8 +74,7 @@ impl Around for Timeout {
         call: Call<'_>,
         next: Next<'_, T>,
     ) -> Result<T> {
-        let operation = call.operation();
-        let limit = self.policy.of(operation);
+        let limit = self.policy.of(call);
         tokio::select! {
             // The answer is looked at first: one that comes at the deadline counts.
             biased;
@@ -77,7 +84,7 @@ impl Around for Timeout {
                 format!("no answer after {} s; the provider may have acted", limit.as_secs_f64()),
             )
             .with("provider", provider.name())
-            .at(operation.as_str())),
+            .at(call.operation().as_str())),
         }
     }
 }
@@ -106,7 +113,7 @@ mod tests {
         let error = timeout.launch(&request).await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Unavailable, Class::After(None)));
         assert_eq!(error.operation(), Some("launch"));
-        assert_eq!(clock.now().as_second(), 300);
+        assert_eq!(clock.now().as_millisecond(), 300_200, "five minutes and 0.1 s for each of the two");
         assert!(timeout.launch(&request).await.is_ok());
     }
 
@@ -122,6 +129,19 @@ mod tests {
         assert_eq!(provider.launch(&request).await.unwrap(), launched(&request));
         assert!(fault.seen().iter().all(|seen| seen.token.as_ref() == Some(&request.token)));
         assert_eq!(fault.seen().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn ending_many_may_take_longer_than_ending_one() {
+        for (count, in_time) in [(1, false), (10_000, true)] {
+            let clock = clock();
+            let mut mock = mock::provider(mock::CAPABILITY);
+            mock.expect_terminate().returning(|_| Ok(crate::TerminateReceipt::default()));
+            let fault = slow_once(clock.clone(), Duration::from_secs(500));
+            let provider = Timeout::new(clock).layer(fault.layer(Arc::new(mock)));
+            let ids = vec!["i-1".into(); count];
+            assert_eq!(provider.terminate(&ids).await.is_ok(), in_time, "{count}");
+        }
     }
 
     #[tokio::test]
