@@ -58,7 +58,8 @@ async fn a_termination_receipt_names_every_id_once(bed: &Bed) -> Proof {
     asked.extend(ids.iter().cloned());
     let receipt = bed.provider.terminate(&asked).await?;
     let mut named: Vec<_> = receipt.ending.iter().chain(&receipt.gone).cloned().collect();
-    (named.sort(), asked.sort());
+    named.sort();
+    asked.sort();
     ensure!(named == asked, "asked to end {asked:?}, named {receipt:?}");
     ensure!(receipt.gone.contains(&"never-was".into()), "an id that never was is ending: {receipt:?}");
     ensure!(
@@ -226,7 +227,8 @@ fn receipt_is_whole(asked: &[Resource], receipt: &DeleteReceipt) -> Proof {
     let pending = receipt.pending.iter().map(|leftover| &leftover.resource);
     let mut named: Vec<_> = receipt.deleted.iter().chain(pending).map(key).collect();
     let mut asked: Vec<_> = asked.iter().map(key).collect();
-    (named.sort(), asked.sort());
+    named.sort();
+    asked.sort();
     ensure!(named == asked, "asked to delete {asked:?}, the receipt names {named:?}");
     Ok(())
 }

@@ -8,7 +8,7 @@ use skyfleet_core::{
 };
 use skyfleet_sim::SimProvider;
 use skyfleet_simcloud::fault::{Fault, Markets, When};
-use skyfleet_simcloud::{Call, Cloud, MachineView, World as Sim, WorldOptions};
+use skyfleet_simcloud::{Call, Cloud, World as Sim, WorldOptions};
 
 /// 2026-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -22,7 +22,7 @@ macro_rules! lever {
 }
 
 /// A fresh world from the seed, in virtual time, behind a fresh provider, with all levers.
-pub fn world(cloud: Cloud, seed: u64) -> Result<World> {
+pub(crate) fn world(cloud: Cloud, seed: u64) -> Result<World> {
     let options =
         WorldOptions { seed, ..WorldOptions::new(Arc::new(ManualClock::auto(START))).playing(cloud) };
     let sim = Sim::new(options)?;
@@ -38,7 +38,7 @@ pub fn world(cloud: Cloud, seed: u64) -> Result<World> {
         reconnect: lever!(sim, || Ok(connected(&sim))),
         // The accounts of this cloud have no passwords: from now on it refuses everybody.
         impostor: lever!(sim, || answers_fail(&sim, 401, When::Before).map(|()| connected(&sim))),
-        user_data: None,
+        user_data: lever!(sim, |instance: &InstanceId| user_data(&sim, instance)),
         secrets: Vec::new(),
     };
     Ok(World { connected: connected(&sim), levers })
@@ -55,14 +55,8 @@ fn calm(sim: &Sim) {
     }
 }
 
-/// The machine behind an id of ours, which says where it is and then the cloud's own id.
-fn machine(sim: &Sim, instance: &InstanceId) -> Result<MachineView> {
-    let machine = sim.instances().into_iter().find(|machine| instance.as_str().ends_with(&*machine.id));
-    machine.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the world has no instance {instance}")))
-}
-
 fn preempt(sim: &Sim, instance: &InstanceId) -> Result<()> {
-    let instance_id = Some(machine(sim, instance)?.id.to_string());
+    let instance_id = Some(instance.to_string());
     sim.inject(Fault::Preempt { cloud: None, instance_id, nth: None, count: None, notice_seconds: None })?;
     Ok(())
 }
@@ -113,6 +107,11 @@ fn fail(sim: &Sim, failure: Failure) -> Result<()> {
 fn answers_fail(sim: &Sim, status: u16, when: When) -> Result<()> {
     sim.inject(Fault::Error { cloud: None, action: None, probability: 1.0, status, code: None, when })?;
     Ok(())
+}
+
+fn user_data(sim: &Sim, instance: &InstanceId) -> Result<String> {
+    let script = sim.look(|kernel| kernel.user_data(instance.as_str()).map(|script| script.to_string()));
+    script.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the world has no instance {instance}")))
 }
 
 fn leftovers(sim: &Sim) -> Vec<String> {

@@ -1,31 +1,29 @@
-//! The suite is itself under test: each provider here is wrong in one way, and must be found out by
-//! the clause that it breaks. A clause that no mutant breaks is listed as not yet trusted.
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use skyfleet_conformance::{Arm, Outcome};
 use skyfleet_core::{
     Availability, Capability, CapacitySearch, Cursor, DeleteReceipt, Error, ErrorKind, FleetBlueprint,
-    FleetLaunch, Instance, InstanceId, InstanceState, Inventory, LaunchRequest, Launched, Market, Offer,
-    OfferQuery, Owner, Preemption, PreemptionHandling, PreemptionKind, PreemptionPage, Prepared, Price,
-    Provider, Resource, ResourceKind, Result, Selector, Shortfall, Signal, SignalQuery, Spread, Teardown,
-    TerminateReceipt, Token, UsdPerHour,
+    FleetLaunch, Instance, InstanceId, InstanceState, InstanceType, Inventory, LaunchRequest, Launched,
+    Market, Offer, OfferQuery, Owner, Preemption, PreemptionHandling, PreemptionKind, PreemptionPage,
+    Prepared, Price, Provider, Resource, ResourceKind, Result, Selector, Shortfall, Signal, SignalQuery,
+    Spread, Teardown, TerminateReceipt, Token, UsdPerHour,
 };
-use skyfleet_simcloud::Cloud;
 
-#[path = "../../providers/sim/tests/levers/mod.rs"]
-mod levers;
+use Bug::*;
+
+/// What must never show.
+pub(crate) const SECRET: &str = "correct-horse-battery-staple";
 
 /// One way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
+pub(crate) enum Bug {
     FreeOffers,
     HalfOfTheOffers,
     ShuffledOffers,
+    OffersWithoutProcessors,
     IgnoresTheZoneFilter,
     NothingIsUnknown,
     DropsSoldOutOffers,
@@ -33,6 +31,12 @@ enum Bug {
     ScoresAboveTheScale,
     DeniesSpotAndSellsIt,
     DeclaresScoresAndHasNone,
+    DeniesScoresAndGivesThem,
+    DeclaresQuotasAndHasNone,
+    DeniesQuotasAndGivesThem,
+    LosesAnInstance,
+    UnknownZonesAreEmptyPools,
+    PreparesBeforeItLooks,
     ForgetsTokens,
     ForgetsTokensAfterALostAnswer,
     TakesATokenForAnything,
@@ -57,6 +61,8 @@ enum Bug {
     StatesGoBack,
     LosesReclaims,
     NoNotices,
+    DeniesNoticesAndGivesThem,
+    ReclaimedAndYetAlive,
     RepeatsEvents,
     UserEndsArePreemptions,
     AnyCursorWillDo,
@@ -69,161 +75,28 @@ enum Bug {
     InventoryWithoutFirewalls,
     InUseIsAnError,
     DeletedTooEarly,
+    GoneIsAnError,
+    KnowsOnlyWhatItMade,
+    InventoryOfEverybody,
     QuotaIsCapacity,
     CapacityWithoutScope,
     ThrottleIsAnOutage,
     OutageIsNotFound,
     BadRequestsAreRetried,
+    RefusedCredentialsAreAnOutage,
     DeclaresLess,
     OneCallPerInstance,
+    LooksBeforeEachEnd,
+    ListsOneByOne,
+    CutsUserData,
     PrintsASecret,
     SecretsInErrors,
-}
-
-use Bug::*;
-
-/// Which clause finds out which mutant.
-const MUTANTS: &[(&str, Bug)] = &[
-    ("SEARCH-1", FreeOffers),
-    ("SEARCH-2", HalfOfTheOffers),
-    ("SEARCH-3", ShuffledOffers),
-    ("SEARCH-4", IgnoresTheZoneFilter),
-    ("SEARCH-5", NothingIsUnknown),
-    ("SEARCH-6", DropsSoldOutOffers),
-    ("SEARCH-8", SignalsAboutOthers),
-    ("SEARCH-9", ScoresAboveTheScale),
-    ("SEARCH-10", DeniesSpotAndSellsIt),
-    ("SEARCH-11", DeclaresScoresAndHasNone),
-    ("LAUNCH-2", TagsAfterCreation),
-    ("LAUNCH-3", ForgetsTokens),
-    ("LAUNCH-4", ForgetsTokens),
-    ("LAUNCH-4", ForgetsTokensAfterALostAnswer),
-    ("LAUNCH-5", TakesATokenForAnything),
-    ("LAUNCH-6", HidesShortfalls),
-    ("LAUNCH-6", FailsAfterBuying),
-    ("LAUNCH-7", HidesShortfalls),
-    ("LAUNCH-8", KeepsPartOfAllOrNothing),
-    ("LAUNCH-10", LiesAboutSpot),
-    ("LAUNCH-12", IgnoresPriceMax),
-    ("LAUNCH-14", PricesOfToday),
-    ("LAUNCH-16", ForgetsSingleZone),
-    ("LAUNCH-17", PacksWhatShouldBeEven),
-    ("LAUNCH-18", MakesThingsAgain),
-    ("LAUNCH-20", AlwaysAPublicAddress),
-    ("LAUNCH-21", ForgetsTheUserData),
-    ("LAUNCH-22", NeverExpires),
-    ("LIST-1", DropsPageTwo),
-    ("LIST-2", ListsOtherOwners),
-    ("LIST-3", Flickers),
-    ("LIST-4", NotFoundForUnknownIds),
-    ("LIST-5", PricesOfToday),
-    ("LIST-6", StatesGoBack),
-    ("LIST-7", RunningAtOnce),
-    ("PREEMPT-1", LosesReclaims),
-    ("PREEMPT-2", NoNotices),
-    ("PREEMPT-4", RepeatsEvents),
-    ("PREEMPT-5", UserEndsArePreemptions),
-    ("PREEMPT-6", AnyCursorWillDo),
-    ("PREEMPT-7", NewestFirst),
-    ("TEARDOWN-1", TerminateDoesNothing),
-    ("TEARDOWN-2", UnknownIdsFailTheTermination),
-    ("TEARDOWN-3", ReceiptsForgetIds),
-    ("TEARDOWN-4", TerminatesTheNeighbour),
-    ("TEARDOWN-5", LeaksTheTemplate),
-    ("TEARDOWN-6", InventoryWithoutFirewalls),
-    ("TEARDOWN-7", InUseIsAnError),
-    ("TEARDOWN-9", DeletedTooEarly),
-    ("ERRORS-1", CapacityWithoutScope),
-    ("ERRORS-2", QuotaIsCapacity),
-    ("ERRORS-3", ThrottleIsAnOutage),
-    ("ERRORS-4", OutageIsNotFound),
-    ("ERRORS-5", BadRequestsAreRetried),
-    ("LIMITS-1", DeclaresLess),
-    ("LIMITS-2", OneCallPerInstance),
-    ("SECRETS-1", PrintsASecret),
-    ("SECRETS-2", SecretsInErrors),
-];
-
-/// Clauses that no mutant breaks yet.
-const NOT_YET_TRUSTED: &[&str] = &[
-    "SEARCH-7",
-    "SEARCH-12",
-    "SEARCH-13",
-    "SEARCH-14",
-    "LAUNCH-1",
-    "LAUNCH-9",
-    "LAUNCH-11",
-    "LAUNCH-13",
-    "LAUNCH-15",
-    "LAUNCH-19",
-    "PREEMPT-3",
-    "PREEMPT-8",
-    "TEARDOWN-8",
-    "TEARDOWN-10",
-    "TEARDOWN-11",
-    "ERRORS-6",
-    "ERRORS-7",
-    "LIMITS-3",
-    "LIMITS-4",
-    "LIMITS-5",
-    "LIMITS-6",
-];
-
-#[test]
-fn every_mutant_is_found_out_by_its_clause() {
-    let mut missed = Vec::new();
-    for (clause, bug) in MUTANTS {
-        let verdicts = skyfleet_conformance::judge(&arm(Some(*bug)), clause);
-        assert!(!verdicts.is_empty(), "{clause} has no case");
-        if !verdicts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))) {
-            missed.push(format!("{clause} does not see {bug:?}: {verdicts:?}"));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
-}
-
-#[test]
-fn the_provider_that_the_mutants_are_made_of_passes_the_same_clauses() {
-    let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
-    let mut failed = Vec::new();
-    for clause in broken {
-        for (case, outcome) in skyfleet_conformance::judge(&arm(None), clause) {
-            if let Outcome::Failed(text) = outcome {
-                failed.push(format!("{case}: {text}"));
-            }
-        }
-    }
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
-}
-
-#[test]
-fn a_clause_without_a_mutant_is_listed_as_not_yet_trusted() {
-    let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
-    let trusted_by_none: Vec<_> =
-        skyfleet_conformance::clauses().into_iter().filter(|clause| !broken.contains(clause)).collect();
-    assert_eq!(trusted_by_none, NOT_YET_TRUSTED);
-}
-
-const SECRET: &str = "correct-horse-battery-staple";
-
-/// A neutral simulated cloud behind a provider with this bug.
-fn arm(bug: Option<Bug>) -> Arm {
-    let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/../providers/sim/tests/capability.sim.toml");
-    Arm::new("mutant", move |seed| {
-        let mut world = levers::world(Cloud::Neutral, seed)?;
-        world.levers.secrets.push(SECRET.to_owned());
-        if let Some(bug) = bug {
-            let inner = world.connected.provider;
-            world.connected.provider =
-                Arc::new(Mutant { inner, bug, calls: AtomicU32::new(0), seen: Mutex::default() });
-        }
-        Ok(world)
-    })
-    .pinned_in(pin)
+    /// No bug: none of the optional capabilities.
+    Modest,
 }
 
 /// A provider that is right but for one bug.
-struct Mutant {
+pub(crate) struct Mutant {
     inner: Arc<dyn Provider>,
     bug: Bug,
     calls: AtomicU32,
@@ -239,6 +112,10 @@ struct Seen {
 }
 
 impl Mutant {
+    pub(crate) fn new(inner: Arc<dyn Provider>, bug: Bug) -> Self {
+        Self { inner, bug, calls: AtomicU32::new(0), seen: Mutex::default() }
+    }
+
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -270,6 +147,9 @@ impl Mutant {
             (BadRequestsAreRetried, ErrorKind::InvalidRequest) => {
                 Error::new(ErrorKind::Unavailable, error.message())
             }
+            (RefusedCredentialsAreAnOutage, ErrorKind::Unauthenticated) => {
+                Error::new(ErrorKind::Unavailable, error.message())
+            }
             (SecretsInErrors, _) => error.with("authorization", SECRET),
             _ => error,
         }
@@ -297,6 +177,10 @@ impl CapacitySearch for Mutant {
             FreeOffers => offers.iter_mut().step_by(7).for_each(|o| o.price = Price::Known(UsdPerHour::ZERO)),
             HalfOfTheOffers if query == OfferQuery::default() => offers.truncate(offers.len() / 2),
             ShuffledOffers => offers.reverse(),
+            OffersWithoutProcessors => offers.iter_mut().step_by(5).for_each(|offer| {
+                offer.instance_type = Arc::new(InstanceType { vcpus: 0, ..(*offer.instance_type).clone() });
+            }),
+            Modest => offers.retain(|o| o.market == Market::OnDemand),
             DropsSoldOutOffers => offers.retain(|o| o.availability != Availability::SoldOut),
             _ => {}
         }
@@ -306,6 +190,8 @@ impl CapacitySearch for Mutant {
     async fn signals(&self, query: &SignalQuery) -> Result<Vec<Signal>> {
         let mut signals = self.inner.signals(query).await.map_err(|e| self.wrong_error(e))?;
         match self.bug {
+            Modest => signals.clear(),
+            DeclaresQuotasAndHasNone => signals.retain(|s| !matches!(s, Signal::Quota { .. })),
             SignalsAboutOthers => {
                 if let Some(offer) = self.inner.offers(&OfferQuery::default()).await?.last() {
                     signals.push(Signal::PlacementScore { offer: offer.id(), score: 3 });
@@ -336,16 +222,28 @@ impl FleetLaunch for Mutant {
         match self.bug {
             ForgetsTheUserData => blueprint.user_data = "".into(),
             AlwaysAPublicAddress => blueprint.public_ip = true,
-            // Its answer then names other handles, as a second set of templates would.
-            MakesThingsAgain if self.count() > 1 => blueprint.inbound_ports.push(9_999),
+            CutsUserData if blueprint.user_data.len() > 1_000 => {
+                return Err(Error::new(ErrorKind::InvalidRequest, "the user data is too long"));
+            }
+            PreparesBeforeItLooks => {
+                let mut part = blueprint.clone();
+                part.regions.truncate(1);
+                part.image = "debian-12".to_owned();
+                self.inner.prepare(&part).await?;
+            }
+            // Another content is another template.
+            MakesThingsAgain => {
+                blueprint.user_data = format!(
+                    "{}# {}
+",
+                    blueprint.user_data,
+                    self.count()
+                )
+                .into();
+            }
             _ => {}
         }
-        let mut prepared = self.inner.prepare(&blueprint).await.map_err(|e| self.wrong_error(e))?;
-        if self.is(MakesThingsAgain) {
-            prepared.resources.truncate(1);
-            prepared.resources.iter_mut().for_each(|r| r.id = format!("copy-{}", self.count()).into());
-        }
-        Ok(prepared)
+        self.inner.prepare(&blueprint).await.map_err(|e| self.wrong_error(e))
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched> {
@@ -382,12 +280,20 @@ impl FleetLaunch for Mutant {
             _ => {}
         }
         let answer = self.inner.launch(&request).await;
+        if self.is(UnknownZonesAreEmptyPools)
+            && answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidRequest)
+        {
+            let reason = Error::new(ErrorKind::NoCapacity, "no room").with("code", "full");
+            let shortfalls = vec![Shortfall { count: request.count, reason }];
+            return Ok(Launched { instances: Vec::new(), shortfalls });
+        }
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
             self.seen(|seen| seen.lost = true);
         }
         let mut launched = answer.map_err(|e| self.wrong_error(e))?;
         match self.bug {
             HidesShortfalls => launched.shortfalls.clear(),
+            LosesAnInstance => launched.instances.truncate(launched.instances.len().saturating_sub(1)),
             FailsAfterBuying if !launched.shortfalls.is_empty() => {
                 return Err(launched.shortfalls.remove(0).reason);
             }
@@ -412,6 +318,15 @@ impl FleetLaunch for Mutant {
         let count = self.count();
         match self.bug {
             DropsPageTwo => list.truncate(1_000),
+            ListsOneByOne => {
+                for instance in &list {
+                    let ids = vec![instance.id.clone()];
+                    self.inner.list(&Selector { ids, ..selector.clone() }).await?;
+                }
+            }
+            ReclaimedAndYetAlive => {
+                list.iter_mut().for_each(|i| i.state = i.state.min(InstanceState::Running))
+            }
             ListsOtherOwners => {
                 for owner in self.seen(|seen| seen.owners.clone()) {
                     if owner != selector.owner {
@@ -478,12 +393,19 @@ impl PreemptionHandling for Mutant {
 impl Teardown for Mutant {
     async fn terminate(&self, instances: &[InstanceId]) -> Result<TerminateReceipt> {
         match self.bug {
-            // One call in two, so that the clean-up after the case gets through.
-            TerminateDoesNothing if self.count() % 2 == 1 => {
+            TerminateDoesNothing => {
                 return Ok(TerminateReceipt { ending: instances.to_vec(), gone: Vec::new() });
             }
             UnknownIdsFailTheTermination if instances.contains(&"never-was".into()) => {
                 return Err(Error::new(ErrorKind::NotFound, "no such instance"));
+            }
+            LooksBeforeEachEnd => {
+                for owner in self.seen(|seen| seen.owners.clone()) {
+                    for id in instances {
+                        let ids = vec![id.clone()];
+                        self.inner.list(&Selector { ids, ..Selector::owner(&owner) }).await?;
+                    }
+                }
             }
             TerminatesTheNeighbour => {
                 for owner in self.seen(|seen| seen.owners.clone()) {
@@ -505,6 +427,16 @@ impl Teardown for Mutant {
     async fn inventory(&self, owner: &Owner) -> Result<Inventory> {
         let mut inventory = self.inner.inventory(owner).await.map_err(|e| self.wrong_error(e))?;
         match self.bug {
+            KnowsOnlyWhatItMade if !self.seen(|seen| seen.owners.contains(owner)) => {
+                inventory.resources.clear()
+            }
+            InventoryOfEverybody => {
+                for other in self.seen(|seen| seen.owners.clone()) {
+                    if other != *owner {
+                        inventory.resources.extend(self.inner.inventory(&other).await?.resources);
+                    }
+                }
+            }
             LeaksTheTemplate => inventory.resources.retain(|r| r.kind != ResourceKind::Template),
             InventoryWithoutFirewalls => inventory.resources.retain(|r| r.kind != ResourceKind::Firewall),
             _ => {}
@@ -513,6 +445,14 @@ impl Teardown for Mutant {
     }
 
     async fn delete(&self, resources: &[Resource]) -> Result<DeleteReceipt> {
+        if self.is(GoneIsAnError) {
+            for owner in self.seen(|seen| seen.owners.clone()) {
+                let there = self.inner.inventory(&owner).await?.resources;
+                if resources.iter().any(|resource| resource.fleet.is_some() && !there.contains(resource)) {
+                    return Err(Error::new(ErrorKind::NotFound, "no such resource"));
+                }
+            }
+        }
         let mut receipt = self.inner.delete(resources).await.map_err(|e| self.wrong_error(e))?;
         match self.bug {
             InUseIsAnError if !receipt.pending.is_empty() => return Err(receipt.pending.remove(0).reason),
@@ -535,6 +475,19 @@ impl Provider for Mutant {
         let capability = self.inner.capability();
         match self.bug {
             DeniesSpotAndSellsIt => Capability { spot: false, ..capability },
+            DeniesScoresAndGivesThem => Capability { capacity_scores: false, ..capability },
+            DeniesQuotasAndGivesThem => Capability { quotas: false, ..capability },
+            DeniesNoticesAndGivesThem => Capability { notice: None, ..capability },
+            Modest => Capability {
+                spot: false,
+                price_max: false,
+                all_or_nothing: false,
+                native_expiry: false,
+                notice: None,
+                capacity_scores: false,
+                quotas: false,
+                ..capability
+            },
             DeclaresLess => Capability { all_or_nothing: false, ..capability },
             _ => capability,
         }

@@ -1,0 +1,179 @@
+//! The suite is itself under test: each provider here is wrong in one way, and must be found out by
+//! the clause that it breaks. A clause that no mutant breaks is listed as not yet trusted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use skyfleet_conformance::{Arm, Outcome};
+use skyfleet_core::Connected;
+use skyfleet_simcloud::Cloud;
+
+#[path = "../../../providers/sim/tests/levers/mod.rs"]
+mod levers;
+mod provider;
+
+use provider::Bug::{self, *};
+use provider::Mutant;
+
+/// Which clause finds out which mutant.
+const MUTANTS: &[(&str, Bug)] = &[
+    ("SEARCH-1", FreeOffers),
+    ("SEARCH-2", HalfOfTheOffers),
+    ("SEARCH-3", ShuffledOffers),
+    ("SEARCH-4", IgnoresTheZoneFilter),
+    ("SEARCH-5", NothingIsUnknown),
+    ("SEARCH-6", DropsSoldOutOffers),
+    ("SEARCH-7", OffersWithoutProcessors),
+    ("SEARCH-8", SignalsAboutOthers),
+    ("SEARCH-9", ScoresAboveTheScale),
+    ("SEARCH-10", DeniesSpotAndSellsIt),
+    ("SEARCH-11", DeclaresScoresAndHasNone),
+    ("SEARCH-12", DeniesScoresAndGivesThem),
+    ("SEARCH-13", DeclaresQuotasAndHasNone),
+    ("SEARCH-14", DeniesQuotasAndGivesThem),
+    ("LAUNCH-1", LosesAnInstance),
+    ("LAUNCH-2", TagsAfterCreation),
+    ("LAUNCH-3", ForgetsTokens),
+    ("LAUNCH-4", ForgetsTokens),
+    ("LAUNCH-4", ForgetsTokensAfterALostAnswer),
+    ("LAUNCH-5", TakesATokenForAnything),
+    ("LAUNCH-6", HidesShortfalls),
+    ("LAUNCH-6", FailsAfterBuying),
+    ("LAUNCH-7", HidesShortfalls),
+    ("LAUNCH-8", KeepsPartOfAllOrNothing),
+    ("LAUNCH-10", LiesAboutSpot),
+    ("LAUNCH-12", IgnoresPriceMax),
+    ("LAUNCH-14", PricesOfToday),
+    ("LAUNCH-15", UnknownZonesAreEmptyPools),
+    ("LAUNCH-16", ForgetsSingleZone),
+    ("LAUNCH-17", PacksWhatShouldBeEven),
+    ("LAUNCH-18", MakesThingsAgain),
+    ("LAUNCH-19", PreparesBeforeItLooks),
+    ("LAUNCH-20", AlwaysAPublicAddress),
+    ("LAUNCH-21", ForgetsTheUserData),
+    ("LAUNCH-22", NeverExpires),
+    ("LIST-1", DropsPageTwo),
+    ("LIST-2", ListsOtherOwners),
+    ("LIST-3", Flickers),
+    ("LIST-4", NotFoundForUnknownIds),
+    ("LIST-5", PricesOfToday),
+    ("LIST-6", StatesGoBack),
+    ("LIST-7", RunningAtOnce),
+    ("PREEMPT-1", LosesReclaims),
+    ("PREEMPT-2", NoNotices),
+    ("PREEMPT-3", DeniesNoticesAndGivesThem),
+    ("PREEMPT-4", RepeatsEvents),
+    ("PREEMPT-5", UserEndsArePreemptions),
+    ("PREEMPT-6", AnyCursorWillDo),
+    ("PREEMPT-7", NewestFirst),
+    ("PREEMPT-8", ReclaimedAndYetAlive),
+    ("TEARDOWN-1", TerminateDoesNothing),
+    ("TEARDOWN-2", UnknownIdsFailTheTermination),
+    ("TEARDOWN-3", ReceiptsForgetIds),
+    ("TEARDOWN-4", TerminatesTheNeighbour),
+    ("TEARDOWN-5", LeaksTheTemplate),
+    ("TEARDOWN-6", InventoryWithoutFirewalls),
+    ("TEARDOWN-7", InUseIsAnError),
+    ("TEARDOWN-8", GoneIsAnError),
+    ("TEARDOWN-9", DeletedTooEarly),
+    ("TEARDOWN-10", KnowsOnlyWhatItMade),
+    ("TEARDOWN-11", InventoryOfEverybody),
+    ("ERRORS-1", CapacityWithoutScope),
+    ("ERRORS-2", QuotaIsCapacity),
+    ("ERRORS-3", ThrottleIsAnOutage),
+    ("ERRORS-4", OutageIsNotFound),
+    ("ERRORS-5", BadRequestsAreRetried),
+    ("ERRORS-6", RefusedCredentialsAreAnOutage),
+    ("LIMITS-1", DeclaresLess),
+    ("LIMITS-2", OneCallPerInstance),
+    ("LIMITS-4", CutsUserData),
+    ("LIMITS-5", LooksBeforeEachEnd),
+    ("LIMITS-6", ListsOneByOne),
+    ("SECRETS-1", PrintsASecret),
+    ("SECRETS-2", SecretsInErrors),
+];
+
+/// Clauses that the layers of skyfleet-core keep for every provider: no provider can break them,
+/// and the layers have their own tests.
+const KEPT_BY_THE_LAYERS: &[&str] = &["LAUNCH-9", "LAUNCH-11", "LAUNCH-13", "ERRORS-7", "LIMITS-3"];
+
+/// Clauses that no mutant breaks yet.
+const NOT_YET_TRUSTED: &[&str] = &[];
+
+#[test]
+fn every_mutant_is_found_out_by_its_clause() {
+    let mut missed = Vec::new();
+    for (clause, bug) in MUTANTS {
+        let verdicts = skyfleet_conformance::judge(&arm(Some(*bug)), clause);
+        for (_, o) in &verdicts {
+            if let Outcome::Failed(t) = o {
+                println!(
+                    "{clause} {bug:?}\n   {}",
+                    t.lines().skip(1).collect::<Vec<_>>().join(" ").chars().take(330).collect::<String>()
+                );
+            }
+        }
+        assert!(!verdicts.is_empty(), "{clause} has no case");
+        if !verdicts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))) {
+            missed.push(format!("{clause} does not see {bug:?}: {verdicts:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn the_provider_that_the_mutants_are_made_of_passes_the_same_clauses() {
+    let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
+    let mut failed = Vec::new();
+    for clause in broken {
+        for (case, outcome) in skyfleet_conformance::judge(&arm(None), clause) {
+            if let Outcome::Failed(text) = outcome {
+                failed.push(format!("{case}: {text}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_clause_without_a_mutant_is_listed_as_not_yet_trusted() {
+    let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
+    let trusted_by_none: Vec<_> =
+        skyfleet_conformance::clauses().into_iter().filter(|clause| !broken.contains(clause)).collect();
+    let mut listed = [KEPT_BY_THE_LAYERS, NOT_YET_TRUSTED].concat();
+    listed.sort_by_key(|clause| skyfleet_conformance::clauses().iter().position(|c| c == clause));
+    assert_eq!(trusted_by_none, listed);
+}
+
+/// A provider that declares none of the optional capabilities, and shows none, passes the clauses
+/// about their absence.
+#[test]
+fn a_modest_provider_is_honest() {
+    for clause in ["SEARCH-10", "SEARCH-12", "SEARCH-14", "LAUNCH-9", "LAUNCH-11", "LAUNCH-13"] {
+        for (case, outcome) in skyfleet_conformance::judge(&arm(Some(Modest)), clause) {
+            assert_eq!(outcome, Outcome::Passed, "{clause} {case}");
+        }
+    }
+}
+
+/// A neutral simulated cloud behind a provider with this bug.
+fn arm(bug: Option<Bug>) -> Arm {
+    let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/../providers/sim/tests/capability.sim.toml");
+    Arm::new("mutant", move |seed| {
+        let mut world = levers::world(Cloud::Neutral, seed)?;
+        world.levers.secrets.push(provider::SECRET.to_owned());
+        let Some(bug) = bug else { return Ok(world) };
+        let mutated = move |connected: Connected| Connected {
+            provider: Arc::new(Mutant::new(connected.provider, bug)),
+            ..connected
+        };
+        world.connected = mutated(world.connected);
+        for lever in [&mut world.levers.reconnect, &mut world.levers.impostor] {
+            if let Some(connect) = lever.take() {
+                *lever = Some(Box::new(move || connect().map(mutated)));
+            }
+        }
+        Ok(world)
+    })
+    .pinned_in(pin)
+}
