@@ -9,20 +9,20 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to a person")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
 use comfy_table::{Table, presets};
-use skyfleet::{Config, EventKind, Fleet, Timeline};
+use skyfleet::{Config, EventKind, Fleet, Obtained, Timeline};
 use skyfleet_batch::{Job, JobEvent, JobReport, Outcome, Store, Tasks};
 use skyfleet_core::{Error, ErrorKind, Result};
 use skyfleet_sim::SimProvider;
 
 /// What each machine runs per file. The pause stands for real work: without it the job would be
-/// over before the cloud could take anything back.
-const COMMAND: &str = r#"sleep 0.4; wc -w < "$SKYFLEET_INPUT""#;
+/// over before the cloud could take anything back. One locale for all, since `wc` asks it what a
+/// word is.
+const COMMAND: &str = r#"sleep 0.4; LC_ALL=C wc -w < "$SKYFLEET_INPUT""#;
 
 /// Counts the words of every file of a folder on a fleet of spot instances.
 #[derive(Parser)]
@@ -53,11 +53,17 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<bool> {
     let scratch = tempfile::tempdir().map_err(|e| trouble("a scratch folder", e))?;
     let input = match args.input {
-        Some(folder) => folder.canonicalize().map_err(|e| trouble(&format!("--input {}", folder.display()), e))?,
+        Some(folder) => {
+            folder.canonicalize().map_err(|e| trouble(&format!("--input {}", folder.display()), e))?
+        }
         None => own_text_files(&scratch.path().join("texts"))?,
     };
     let timeline_path = std::path::absolute(&args.timeline).map_err(|e| trouble("--timeline", e))?;
     let config = Config::load(&args.config)?;
+    // The config names its scenario by a path beside itself.
+    if let Some(folder) = args.config.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::env::set_current_dir(folder).map_err(|e| trouble("--config", e))?;
+    }
 
     let mut timeline = Timeline::default();
     let job = Job::new("word-count", COMMAND)
@@ -90,7 +96,10 @@ fn tell(event: &JobEvent, names: &[String], timeline: &mut Timeline) {
             }
         }
         JobEvent::TaskReturned { index, attempt, instance } => {
-            println!("  {} (try {attempt}) was cut off with {instance}: it runs again", names[*index as usize]);
+            println!(
+                "  {} (try {attempt}) was cut off with {instance}: it runs again",
+                names[*index as usize]
+            );
         }
         JobEvent::TaskRetried { index, reason, .. } | JobEvent::TaskFailed { index, reason, .. } => {
             println!("  {} failed: {reason}", names[*index as usize]);
@@ -104,14 +113,11 @@ fn tell(event: &JobEvent, names: &[String], timeline: &mut Timeline) {
 
 /// What was asked for beside what was obtained.
 fn show_obtained(report: &JobReport) {
+    let Some(launch) = &report.launch else { return };
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["instances", "type", "zone", "market", "price"]);
-    let mut groups = BTreeMap::new();
-    for instance in &report.launch.instances {
-        *groups.entry((instance.offer.clone(), instance.price)).or_insert(0) += 1;
-    }
-    for ((offer, price), count) in groups {
+    for Obtained { offer, price, count } in launch.obtained() {
         table.add_row([
             count.to_string(),
             offer.instance_type.to_string(),
@@ -120,7 +126,7 @@ fn show_obtained(report: &JobReport) {
             price.to_string(),
         ]);
     }
-    println!("\nasked for {}, obtained {}:", report.launch.asked, report.launch.instances.len());
+    println!("\nasked for {} spot instances, obtained {}:", launch.asked, launch.instances.len());
     println!("{table}");
     println!("preempted {}, replaced {}", report.preemptions, report.replacements);
 }
@@ -130,11 +136,15 @@ fn show_cost(report: &JobReport, fleet: &Fleet) {
     let (spent, on_demand) = match fleet.provider_as::<SimProvider>() {
         Some(sim) => {
             let ledger = sim.world().ledger();
-            (ledger.accrued, ledger.on_demand_equivalent)
+            (ledger.accrued_usd, ledger.on_demand_equivalent_usd)
         }
         None => (report.bill.spent, report.bill.on_demand),
     };
-    println!("{:.1} s on this machine, {:.0} s on the fleet's clock", report.took_real.as_secs_f64(), report.took.as_secs_f64());
+    println!(
+        "{:.1} s on this machine, {:.0} s on the fleet's clock",
+        report.took_real.as_secs_f64(),
+        report.took.as_secs_f64()
+    );
     println!("cost {spent}; the same time on demand {on_demand}");
 }
 
@@ -150,22 +160,37 @@ async fn counts_are_right(report: &JobReport, input: &Path) -> Result<bool> {
         let plain = plain_count(&input.join(&task.name))?;
         match String::from_utf8_lossy(&fleet_says).trim().parse::<u64>() {
             Ok(count) if count == plain => total += count,
-            _ => wrong += 1,
+            _ => {
+                println!(
+                    "  {}: {:?}, one process counts {plain}",
+                    task.name,
+                    String::from_utf8_lossy(&fleet_says)
+                );
+                wrong += 1;
+            }
         }
     }
     match wrong {
-        0 => println!("results: {total} words in {} files, equal to a plain single-process count", report.tasks.len()),
-        _ => println!("results: {wrong} of {} files differ from a plain single-process count", report.tasks.len()),
+        0 => println!(
+            "results: {total} words in {} files, equal to a plain single-process count",
+            report.tasks.len()
+        ),
+        _ => println!(
+            "results: {wrong} of {} files differ from a plain single-process count",
+            report.tasks.len()
+        ),
     }
     Ok(wrong == 0)
 }
 
 fn plain_count(file: &Path) -> Result<u64> {
     let output = std::fs::File::open(file)
-        .and_then(|file| Command::new("wc").arg("-w").stdin(file).output())
+        .and_then(|file| Command::new("wc").arg("-w").env("LC_ALL", "C").stdin(file).output())
         .map_err(|e| trouble(&file.display().to_string(), e))?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    text.parse().map_err(|e| Error::new(ErrorKind::Unexpected, format!("wc said {text:?}")).because::<std::num::ParseIntError>(e))
+    text.parse().map_err(|e: std::num::ParseIntError| {
+        Error::new(ErrorKind::Unexpected, format!("wc said {text:?}")).because(e)
+    })
 }
 
 /// What still costs money or blocks a deletion: by the ledger on the simulated cloud, by the

@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
         let done = fleet.teardown().await?;
         println!("  {spot} on spot; after the teardown, leftovers: {}", done.leftovers.len());
         let world = fleet.provider_as::<SimProvider>().map(|sim| sim.world().ledger());
-        println!("  the cloud's own ledger: {}", world.map_or(String::new(), |l| l.accrued.to_string()));
+        println!("  the cloud's own ledger: {}", world.map_or(String::new(), |l| l.accrued_usd.to_string()));
     }
     Ok(())
 }
