@@ -8,7 +8,7 @@ use skyfleet::TeardownReport;
 use crate::args::{Common, DownArgs};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::output::{Output, Rows, note, span};
+use crate::output::{Output, Rows, counted, note, span};
 use crate::settings::{Changes, Pace, Settings, World};
 
 pub(crate) async fn down(
@@ -72,8 +72,8 @@ pub(crate) fn sentence(report: &TeardownReport) -> String {
     }
     let others: Vec<_> = kinds.iter().map(|(kind, count)| format!(", {count} {kind}")).collect();
     format!(
-        "ended {} instances{} in {}; leftovers: {}",
-        report.instances,
+        "ended {}{} in {}; leftovers: {}",
+        counted(report.instances as usize, "instance"),
         others.concat(),
         span(report.took.as_secs()),
         report.leftovers.len()

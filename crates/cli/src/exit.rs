@@ -57,7 +57,13 @@ impl Exit {
 
     /// The worse of two ends of one command: what is left wins, since it costs money.
     pub(crate) fn or(self, other: Self) -> Self {
-        if self == Self::Leftovers { self } else if other == Self::Leftovers { other } else { self.max(other) }
+        if self == Self::Leftovers {
+            self
+        } else if other == Self::Leftovers {
+            other
+        } else {
+            self.max(other)
+        }
     }
 }
 
@@ -115,7 +121,11 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { exit: Exit::of(error.kind()), message: sentence(&error), help: Some(advice(&error)) }
+        // A launch that failed and could not give everything back says so in these facts.
+        let left = error.fact("leftovers").is_some() || error.fact("not_given_back").is_some();
+        let exit = if left { Exit::Leftovers } else { Exit::of(error.kind()) };
+        let help = if left { "`skyfleet down` gives back what is left".to_owned() } else { advice(&error) };
+        Self { exit, message: sentence(&error), help: Some(help) }
     }
 }
 
@@ -132,7 +142,7 @@ fn sentence(error: &Error) -> String {
     let facts: Vec<_> = error
         .context()
         .iter()
-        .filter(|(key, value)| *key != "help" && !text.contains(value.as_str()))
+        .filter(|(key, value)| *key != "set_by" && !text.contains(value.as_str()))
         .map(|(key, value)| format!("{key}: {value}"))
         .collect();
     if !facts.is_empty() {
@@ -142,13 +152,20 @@ fn sentence(error: &Error) -> String {
 }
 
 fn advice(error: &Error) -> String {
-    if let Some(help) = error.fact("help") {
-        return help.to_owned();
-    }
     match error.kind() {
-        ErrorKind::InvalidConfig => match error.fact("key") {
-            Some(key) => format!("set `{key}` in the config file, or for this call with --set {key}=…"),
-            None => "correct the config file; --set KEY=VALUE changes a key for one call".to_owned(),
+        ErrorKind::InvalidConfig => match (error.fact("key"), error.fact("in")) {
+            // These are no keys of the config.
+            (Some(flag @ ("store" | "tasks" | "input")), _) => format!("give another --{flag}"),
+            (Some("command"), _) => "skyfleet run … -- 'COMMAND'".to_owned(),
+            (Some(key), _) if error.fact("set_by").is_some() => {
+                format!("correct the flag, or the --set, that sets `{key}`")
+            }
+            (Some(key), Some(place)) => {
+                format!("correct `{key}` in {place}, or override it with --set {key}=VALUE")
+            }
+            (Some(key), None) => format!("set `{key}` in the config file, or with --set {key}=VALUE"),
+            (None, Some(place)) => format!("correct {place}"),
+            (None, None) => "correct the config; `skyfleet --help` says where it comes from".to_owned(),
         },
         ErrorKind::InvalidRequest => {
             "correct what is named; `skyfleet offers --explain` shows what there is".to_owned()
@@ -170,7 +187,9 @@ fn advice(error: &Error) -> String {
         ErrorKind::RateLimited | ErrorKind::Unavailable => {
             "wait a minute and run the same command again: it buys nothing twice".to_owned()
         }
-        ErrorKind::Unsupported => "leave out what this provider cannot do, or choose another --provider".to_owned(),
+        ErrorKind::Unsupported => {
+            "leave out what this provider cannot do, or choose another --provider".to_owned()
+        }
         ErrorKind::BudgetExceeded => {
             "raise the limit or ask for less; `skyfleet plan` shows the worst case".to_owned()
         }
@@ -225,6 +244,14 @@ mod tests {
         assert_eq!(lines[0], "error: the cheapest plan costs $2/h (key: usd_per_hour_max)");
         assert!(lines[1].starts_with("  help: raise the limit"), "{text}");
         assert_eq!(lines.len(), 2);
+    }
+
+    #[test]
+    fn a_launch_that_could_not_give_back_ends_with_the_code_for_leftovers() {
+        let error = Error::new(ErrorKind::NoCapacity, "the pools are empty").with("leftovers", 2);
+        let failure = Failure::from(error);
+        assert_eq!(failure.exit, Exit::Leftovers);
+        assert!(failure.to_string().contains("skyfleet down"), "{failure}");
     }
 
     #[test]

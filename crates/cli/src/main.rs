@@ -80,8 +80,10 @@ async fn dispatch(cli: Cli, output: &mut Output, interrupt: &Interrupt) -> Optio
         #[cfg(feature = "sim")]
         Command::Sim(args) => interrupt.unless(sim::sim(&common, args.command, output)).await,
         #[cfg(not(feature = "sim"))]
-        Command::Sim(_) => Some(Err(Failure::usage("this build has no simulated cloud")
-            .help("build skyfleet with the feature `sim`"))),
+        Command::Sim(_) => {
+            Some(Err(Failure::usage("this build has no simulated cloud")
+                .help("build skyfleet with the feature `sim`")))
+        }
         Command::Completions(args) => Some(manual::completions(args, output)),
         Command::Man(args) => Some(manual::man(args, output)),
     }

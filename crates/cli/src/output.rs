@@ -116,7 +116,9 @@ impl Rows {
     fn render(&self, terminal: bool) -> String {
         let mut table = Table::new();
         if terminal {
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+            table
+                .load_style(presets::UTF8_HORIZONTAL_ONLY)
+                .set_content_arrangement(ContentArrangement::Dynamic);
         } else {
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         }
@@ -128,8 +130,7 @@ impl Rows {
     }
 
     fn cell(&self, column: &str, text: &str) -> Cell {
-        let alignment =
-            if self.right.contains(&column) { CellAlignment::Right } else { CellAlignment::Left };
+        let alignment = if self.right.contains(&column) { CellAlignment::Right } else { CellAlignment::Left };
         Cell::new(text).set_alignment(alignment)
     }
 }
@@ -163,6 +164,11 @@ pub(crate) fn span(seconds: u64) -> String {
         (0, _, _) => format!("{hours}h {minutes}m"),
         _ => format!("{days}d {hours}h"),
     }
+}
+
+/// `1 task`, `20 tasks`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// An amount for people: cents when it is dollars, micro-dollars when it is less.

@@ -6,7 +6,7 @@ use skyfleet_core::{Usd, UsdPerHour};
 
 use crate::args::{Common, PlanArgs};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Rows, usd};
+use crate::output::{Output, Rows, counted, usd};
 use crate::settings::{self, Changes};
 
 pub(crate) async fn plan(common: &Common, args: PlanArgs, output: &mut Output) -> Result<Exit, Failure> {
@@ -54,16 +54,23 @@ pub(crate) fn print(plan: &Plan, output: &mut Output) -> Result<(), Failure> {
                 lot.region.to_string(),
                 lot.market.to_string(),
                 "0".to_owned(),
-                format!("+{more} pools to fall back on"),
+                format!("+{} to fall back on", counted(more, "pool")),
                 String::new(),
                 String::new(),
             ]);
         }
     }
     output.table(rows)?;
-    output.line(format!("{} instances in {} lots", plan.count(), plan.lots.len()))?;
+    output.line(format!(
+        "{} in {}",
+        counted(plan.count() as usize, "instance"),
+        counted(plan.lots.len(), "lot")
+    ))?;
     if plan.missing > 0 {
-        output.line(format!("{} instances find no place: the quota has no room for them", plan.missing))?;
+        output.line(format!(
+            "{} without a place: the quota has no room",
+            counted(plan.missing as usize, "instance")
+        ))?;
     }
     output.line(format!("expected  {}", cost(plan.expected)))?;
     output.line(format!("at worst  {}", cost(plan.worst)))
@@ -75,7 +82,7 @@ fn cost(cost: Cost) -> String {
         None => format!("{}; no --lifetime is set, so there is no total", cost.per_hour),
     };
     if cost.unpriced > 0 {
-        text.push_str(&format!("; without {} instances of unknown price", cost.unpriced));
+        text.push_str(&format!("; without {} of unknown price", counted(cost.unpriced as usize, "instance")));
     }
     text
 }

@@ -21,11 +21,8 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar for so many tasks; nothing at all when nobody looks.
     pub(crate) fn new(tasks: usize) -> Self {
-        let bar = if output::stderr_is_lively() {
-            ProgressBar::new(tasks as u64)
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar =
+            if output::stderr_is_lively() { ProgressBar::new(tasks as u64) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} tasks  {msg}") {
             bar.set_style(style.progress_chars("=> "));
         }

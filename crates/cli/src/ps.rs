@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use skyfleet_core::{ErrorKind, Instance, InstanceId, Price, Selector, Timestamp, UsdPerHour};
+use skyfleet::{EventKind, Roster};
+use skyfleet_core::{FleetName, Instance, InstanceId, Price, Selector, Timestamp, UsdPerHour};
 
 use crate::args::{Common, PsArgs};
 use crate::exit::{Exit, Failure};
@@ -18,17 +19,8 @@ pub(crate) async fn ps(common: &Common, args: PsArgs, output: &mut Output) -> Re
     } else {
         fleet.list().await?
     };
-    // Slots are known of the fleet that the config names, while it lives.
-    match fleet.attach().await {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
-    let slots: BTreeMap<InstanceId, u32> = fleet
-        .slots()
-        .into_iter()
-        .filter_map(|slot| Some((slot.instance?.id, slot.index)))
-        .collect();
+    let now = fleet.clock().now();
+    let slots = slots(&instances, now);
     instances.sort_by(|a, b| {
         (&a.fleet, slots.get(&a.id).unwrap_or(&u32::MAX), &a.id).cmp(&(
             &b.fleet,
@@ -36,7 +28,6 @@ pub(crate) async fn ps(common: &Common, args: PsArgs, output: &mut Output) -> Re
             &b.id,
         ))
     });
-    let now = fleet.clock().now();
     let per_hour: UsdPerHour =
         instances.iter().filter(|i| i.state.is_alive()).filter_map(|i| i.price.known()).sum();
     if output.json {
@@ -63,6 +54,24 @@ pub(crate) async fn ps(common: &Common, args: PsArgs, output: &mut Output) -> Re
     let alive = instances.iter().filter(|i| i.state.is_alive()).count();
     output.line(format!("{alive} alive, {per_hour}"))?;
     Ok(Exit::Ok)
+}
+
+/// The slot of each living instance, by the rule by which the next controller of its fleet seats it.
+fn slots(instances: &[Instance], now: Timestamp) -> BTreeMap<InstanceId, u32> {
+    let mut fleets: BTreeMap<&FleetName, Vec<Instance>> = BTreeMap::new();
+    for instance in instances {
+        fleets.entry(&instance.fleet).or_default().push(instance.clone());
+    }
+    let mut slots = BTreeMap::new();
+    for listed in fleets.into_values() {
+        let mut seated = Vec::new();
+        Roster::new(listed.len() as u32).adopt(&listed, now, &mut seated);
+        slots.extend(seated.into_iter().filter_map(|event| match event {
+            EventKind::Filled { slot, instance, .. } => Some((instance, slot)),
+            _ => None,
+        }));
+    }
+    slots
 }
 
 fn rows(instances: &[Instance], slots: &BTreeMap<InstanceId, u32>, all: bool, now: Timestamp) -> Rows {

@@ -12,7 +12,7 @@ use crate::args::{Common, RunArgs};
 use crate::down;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::output::{Output, note, span, usd};
+use crate::output::{Output, counted, note, span, usd};
 use crate::progress::Progress;
 use crate::settings::{Changes, SIM, Settings, World};
 
@@ -31,18 +31,12 @@ pub(crate) async fn run(
     let world = World::Own { otherwise: no_config_file(args.tasks) };
     let settings = Settings::read(common, changes, &world)?;
     let config = settings.config.clone();
-    if config.provider == SIM {
-        note(format!(
-            "simulated cloud: tasks run as processes on this machine, {} instances, nothing is paid",
-            config.spec.target
-        ));
-        interrupt.last_words(format!(
-            "the simulated world of `run` and its processes end with it; a kept world is swept by: {}",
-            settings.sweep_command()
-        ));
-    } else {
-        interrupt.last_words(format!("what was bought is swept by: {}", settings.sweep_command()));
-    }
+    let simulated = config.provider == SIM;
+    let sweep = settings.sweep_command();
+    interrupt.last_words(match simulated {
+        true => format!("this job's simulated world ends with it; a kept one is swept by: {sweep}"),
+        false => format!("what was bought is swept by: {sweep}"),
+    });
     let places = Places::make(&args)?;
     let job = Job::new(config.name.as_str(), shell_text(&args.command)?)
         .tasks(match (&args.input, args.tasks) {
@@ -62,6 +56,12 @@ pub(crate) async fn run(
     };
     let run = run?;
     let fleet = run.fleet().clone();
+    if simulated {
+        let instances = counted(fleet.config().spec.target as usize, "instance");
+        note(format!(
+            "simulated cloud: {instances}, tasks run as processes on this machine, nothing is paid"
+        ));
+    }
     let mut progress = Progress::new(run.task_names().count());
     let mut timeline = Timeline::default();
     let cancel = async {
@@ -147,7 +147,8 @@ fn cannot(flag: &str, path: &Path, error: &std::io::Error) -> Failure {
 fn shell_text(words: &[String]) -> Result<String, Failure> {
     match words {
         [text] if text.trim().is_empty() => {
-            Err(Failure::usage("the command after `--` is empty").help("skyfleet run --tasks 1 -- 'echo hello'"))
+            Err(Failure::usage("the command after `--` is empty")
+                .help("skyfleet run --tasks 1 -- 'echo hello'"))
         }
         [text] => Ok(text.clone()),
         words => Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")),
@@ -165,9 +166,9 @@ fn quoted(word: &str) -> String {
 
 /// A time as people write it.
 pub(crate) fn duration(flag: &str, text: &str) -> Result<Duration, Failure> {
-    text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok()).ok_or_else(|| {
-        Failure::usage(format!("{flag} {text:?} is no time")).help("a number and a unit: 90s, 10m, 1h30m")
-    })
+    text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok()).ok_or_else(
+        || Failure::usage(format!("{flag} {text:?} is no time")).help("a number and a unit: 90s, 10m, 1h30m"),
+    )
 }
 
 /// Prints what the tasks printed, in the order of the tasks, as if they had run one after another.
@@ -255,10 +256,15 @@ fn say(report: &JobReport) {
         ),
         Outcome::Cancelled | Outcome::Finished => {}
     }
+    let mut tasks = format!("{} done", counted(done, "task"));
+    for (count, what) in [(failed, "failed"), (unfinished, "unfinished")] {
+        if count > 0 {
+            tasks.push_str(&format!(", {count} {what}"));
+        }
+    }
     note(format!(
-        "{done} tasks done, {failed} failed, {unfinished} unfinished; {} instances, {} preempted, {} replaced; \
-         {} in {} of the fleet's time ({} on demand)",
-        report.launch.as_ref().map_or(0, |launch| launch.instances.len()),
+        "{tasks}; {}, {} preempted, {} replaced; {} in {} of the fleet's time ({} on demand)",
+        counted(report.launch.as_ref().map_or(0, |launch| launch.instances.len()), "instance"),
         report.preemptions,
         report.replacements,
         usd(report.bill.spent),

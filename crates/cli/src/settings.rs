@@ -61,7 +61,7 @@ impl Changes {
                 MarketArg::Mixed => "mixed",
             }),
         );
-        self.set_some("limits.price_max", args.price_max);
+        self.set_some("limits.price_max_usd", args.price_max);
     }
 
     pub(crate) fn fleet(&mut self, args: &FleetArgs) {
@@ -72,7 +72,7 @@ impl Changes {
         }
         self.set_some("fleet.fulfilment", args.fulfilment.clone());
         self.set_some("fleet.deadline", args.deadline.clone());
-        self.set_some("limits.budget", args.budget);
+        self.set_some("limits.budget_usd", args.budget);
         self.set_some("limits.usd_per_hour_max", args.usd_per_hour_max);
         self.set_some("limits.lifetime_max", args.lifetime.clone());
     }

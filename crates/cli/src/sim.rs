@@ -8,15 +8,11 @@ use skyfleet_simcloud::{Fault, World};
 
 use crate::args::{Common, SimCommand};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Rows, age, note, usd};
+use crate::output::{Output, Rows, age, counted, note, usd};
 use crate::run::duration;
 use crate::settings::{self, Changes};
 
-pub(crate) async fn sim(
-    common: &Common,
-    command: SimCommand,
-    output: &mut Output,
-) -> Result<Exit, Failure> {
+pub(crate) async fn sim(common: &Common, command: SimCommand, output: &mut Output) -> Result<Exit, Failure> {
     let fleet = settings::open(common, Changes::default())?;
     let world = world(&fleet)?;
     match command {
@@ -113,8 +109,8 @@ fn ledger(world: &World, output: &mut Output) -> Result<(), Failure> {
         output.table(rows)?;
     }
     output.line(format!(
-        "{} things cost {} now; {} so far; {} things block",
-        ledger.live.len(),
+        "{} cost {} now; {} so far; {} left that cost nothing",
+        counted(ledger.live.len(), "thing"),
         ledger.usd_per_hour,
         usd(ledger.accrued_usd),
         ledger.blocking.len()
@@ -157,8 +153,7 @@ fn calls(world: &World, output: &mut Output) -> Result<(), Failure> {
     if output.json {
         return output.document(&calls);
     }
-    let mut rows =
-        Rows::new(&["action", "calls", "errors", "throttles"], &["calls", "errors", "throttles"]);
+    let mut rows = Rows::new(&["action", "calls", "errors", "throttles"], &["calls", "errors", "throttles"]);
     for (action, count) in &calls {
         rows.push(vec![
             action.clone(),
@@ -214,6 +209,8 @@ mod tests {
         let failure = fault(r#"{"kind":"flood"}"#).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.contains("preempt"), "{failure}");
-        assert!(fault(r#"{"kind":"preempt","count":1,"colour":"red"}"#).unwrap_err().message.contains("colour"));
+        assert!(
+            fault(r#"{"kind":"preempt","count":1,"colour":"red"}"#).unwrap_err().message.contains("colour")
+        );
     }
 }

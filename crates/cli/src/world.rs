@@ -50,7 +50,9 @@ impl KeptTime {
         let now = self.clock.now();
         // Ten years: far from where a calendar ends, and beyond any fleet.
         if now.checked_add(time).is_err() || time > Duration::from_secs(10 * 365 * 86_400) {
-            return Err(Failure::usage("that is too far ahead").help("ten years at most: skyfleet sim advance 1h"));
+            return Err(
+                Failure::usage("that is too far ahead").help("ten years at most: skyfleet sim advance 1h")
+            );
         }
         if let Some(clock) = &self.jumping {
             clock.advance(time);

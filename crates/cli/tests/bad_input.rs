@@ -46,13 +46,13 @@ fn a_wrong_word_is_named_with_what_would_be_right() {
 #[test]
 fn a_name_that_the_cloud_does_not_have_gets_the_nearest() {
     let home = Home::new();
-    let aws = "providers.sim.impersonate=aws";
+    const AWS: &str = "providers.sim.impersonate=aws";
     let cases: &[Case] = &[
-        (&["plan", "--set", aws, "--type", "m7g.lrage"], 2, &["m7g.lrage", "m7g.large"]),
-        (&["plan", "--set", aws, "--zone", "us-east-1x"], 2, &["us-east-1x", "us-east-1a"]),
-        (&["plan", "--set", aws, "--region", "us-esat-1"], 2, &["us-esat-1", "us-east-1"]),
-        (&["plan", "--set", aws, "--gpu", "T44"], 2, &["T44", "T4"]),
-        (&["offers", "--set", aws, "--zone", "us-east-1x"], 2, &["us-east-1x", "us-east-1a"]),
+        (&["plan", "--set", AWS, "--type", "m7g.lrage"], 2, &["m7g.lrage", "m7g.large"]),
+        (&["plan", "--set", AWS, "--zone", "us-east-1x"], 2, &["us-east-1x", "us-east-1a"]),
+        (&["plan", "--set", AWS, "--region", "us-esat-1"], 2, &["us-esat-1", "us-east-1"]),
+        (&["plan", "--set", AWS, "--gpu", "T44"], 2, &["T44", "T4"]),
+        (&["offers", "--set", AWS, "--zone", "us-east-1x"], 2, &["us-east-1x", "us-east-1a"]),
     ];
     for (args, code, words) in cases {
         home.run(args).refused(*code, words);
@@ -101,8 +101,6 @@ fn a_broken_file_is_named_with_the_line() {
 fn a_wrong_key_in_the_environment_is_refused_like_one_in_the_file() {
     let home = Home::new();
     let args = ["plan"];
-    let child = home.command(&args).env("SKYFLEET_PROVIDER", "simm").spawn().unwrap();
-    skyfleet::Ended::of(child, &args).refused(2, &["simm", "sim"]);
-    let child = home.command(&args).env("SKYFLEET_LOG", "a=b=c").spawn().unwrap();
-    skyfleet::Ended::of(child, &args).refused(2, &["SKYFLEET_LOG"]);
+    home.run_with(&args, "SKYFLEET_PROVIDER", "simm").refused(2, &["simm", "sim"]);
+    home.run_with(&args, "SKYFLEET_LOG", "a=b=c").refused(2, &["SKYFLEET_LOG"]);
 }

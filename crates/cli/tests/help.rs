@@ -4,8 +4,7 @@ mod skyfleet;
 
 use skyfleet::Home;
 
-const COMMANDS: [&str; 9] =
-    ["offers", "plan", "up", "ps", "down", "run", "sim", "completions", "man"];
+const COMMANDS: [&str; 9] = ["offers", "plan", "up", "ps", "down", "run", "sim", "completions", "man"];
 
 #[test]
 fn every_commands_help_has_examples_and_the_exit_codes() {
@@ -65,12 +64,13 @@ fn completions_know_the_commands() {
 fn a_reader_that_goes_away_is_no_panic() {
     use std::io::Read;
     let home = Home::new();
-    for args in [&["offers", "--limit", "0"][..], &["completions", "bash"], &["offers", "--json", "--limit", "0"]]
+    for args in
+        [&["offers", "--limit", "0"][..], &["completions", "bash"], &["offers", "--json", "--limit", "0"]]
     {
-        let mut child = home.start(args);
+        let mut running = home.start(args);
         let mut first = [0; 16];
-        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-        let ended = skyfleet::Ended::of(child, args);
+        running.child().stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let ended = running.ended(args);
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(!ended.err.contains("error"), "{ended:?}");
     }

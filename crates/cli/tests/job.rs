@@ -78,7 +78,8 @@ fn a_preempted_job_ends_with_the_right_results() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(report["preemptions"], 1, "{report}");
-    let said: String = report["tasks"].as_array().unwrap().iter().map(|t| t["stdout"].as_str().unwrap()).collect();
+    let said: String =
+        report["tasks"].as_array().unwrap().iter().map(|t| t["stdout"].as_str().unwrap()).collect();
     assert_eq!(said, "0\n1\n2\n3\n4\n5\n");
     assert_eq!(report["ledger"]["live"].as_array().unwrap().len(), 0, "{report}");
 }
