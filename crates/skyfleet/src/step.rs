@@ -112,7 +112,7 @@ fn compare(
                 if let Some(event) = update(place, instance) {
                     events.push(event);
                 }
-                if !instance.state.is_alive() {
+                if has_ended(instance, place.doomed) {
                     gone.push(id.clone());
                 }
             }
@@ -121,7 +121,7 @@ fn compare(
                     gone.push(id.clone());
                 }
             }
-            (Some(_), Some(instance)) if !instance.state.is_alive() => gone.push(id.clone()),
+            (Some(_), Some(instance)) if has_ended(instance, true) => gone.push(id.clone()),
             (Some(leaving), None) if leaving.since + VISIBILITY_GRACE <= now => gone.push(id.clone()),
             (Some(leaving), Some(_)) if leaving.since + LEAVING_MAX <= now => unwanted.push(id.clone()),
             (Some(_), _) => {}
@@ -139,6 +139,16 @@ fn compare(
     seat_strays(roster, strays, now, events, unwanted);
     for id in unwanted {
         roster.release(id, now);
+    }
+}
+
+/// Whether a listed instance is lost to its slot. One that was told its end may still do its work
+/// while it is stopping; any other that stops is not ours any more.
+fn has_ended(instance: &Instance, doomed: bool) -> bool {
+    match instance.state {
+        InstanceState::Pending | InstanceState::Running => false,
+        InstanceState::Stopping => !doomed,
+        InstanceState::Stopped | InstanceState::Terminated => true,
     }
 }
 

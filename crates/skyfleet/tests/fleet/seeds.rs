@@ -1,0 +1,111 @@
+//! Random worlds in which everything goes wrong at once.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg32;
+use skyfleet::core::layers::{Fault, FaultRates};
+use skyfleet::{Fulfilment, MarketMix, ZoneMode};
+use skyfleet_sim::Cloud;
+
+use crate::bed::{Bed, spec, watch};
+
+/// `SKYFLEET_SEEDS=1000 cargo test` for more of them, `SKYFLEET_SEED=17` for one.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SKYFLEET_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SKYFLEET_SEEDS").unwrap_or(200),
+    }
+}
+
+#[tokio::test]
+async fn a_random_world_with_faults_ends_with_zero_leftovers() {
+    for seed in seeds() {
+        let outcome = std::panic::AssertUnwindSafe(life(seed));
+        if let Err(panic) = futures::FutureExt::catch_unwind(outcome).await {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("SKYFLEET_SEED={seed}: {text}");
+        }
+    }
+}
+
+/// A fleet's life in the world of this seed: launch, hours of supervision by controllers that die,
+/// teardown by the last one.
+async fn life(seed: u64) {
+    let mut random = Pcg32::seed_from_u64(seed);
+    let reclaims = random.random_range(0.0..3.0);
+    let scenario = format!("[market]\nprocess = \"constant\"\nreclaim_per_hour = {reclaims:.3}\n");
+    let bed = Bed::playing(Cloud::Neutral, seed, &scenario);
+    if random.random_bool(0.3) {
+        bed.trouble(&format!(r#"{{"kind":"stale","seconds":{}}}"#, random.random_range(1..40)));
+    }
+    if random.random_bool(0.3) {
+        bed.trouble(&format!(r#"{{"kind":"latency","ms":{}}}"#, random.random_range(10..3_000)));
+    }
+    if random.random_bool(0.3) {
+        bed.trouble(r#"{"kind":"throttle","rps":2.0,"burst":5}"#);
+    }
+    for zone in ["sim-east-a", "sim-east-b", "sim-east-c"] {
+        if random.random_bool(0.5) {
+            let room = random.random_range(0..12);
+            bed.trouble(&format!(r#"{{"kind":"capacity","zone":"{zone}","available":{room}}}"#));
+        }
+    }
+
+    let target = random.random_range(1..25);
+    let mut wanted = spec(target);
+    wanted.min = random.random_range(1..=target);
+    wanted.fulfilment = match random.random_range(0..3) {
+        0 => Fulfilment::AllOrNothing,
+        1 => Fulfilment::Greedy,
+        _ => Fulfilment::BestEffort,
+    };
+    if wanted.fulfilment == Fulfilment::AllOrNothing {
+        wanted.min = target;
+    }
+    if random.random_bool(0.4) {
+        wanted.market = MarketMix::Mixed {
+            on_demand_share: f64::from(random.random_range(0..5)) / 4.0,
+            on_demand_after: random.random_bool(0.5).then_some(Duration::from_secs(60)),
+        };
+    }
+    if random.random_bool(0.2) {
+        wanted.zones = ZoneMode::Single;
+    }
+    if random.random_bool(0.3) {
+        wanted.deadline = Some(Duration::from_secs(random.random_range(60..1_200)));
+    }
+
+    let rates = FaultRates {
+        throttled_percent: random.random_range(0..10),
+        lost_before_percent: random.random_range(0..10),
+        lost_after_percent: random.random_range(0..15),
+        delayed_percent: random.random_range(0..20),
+        delay_max: Duration::from_secs(20),
+    };
+    let fault = Fault::new(bed.clock.clone()).seeded(seed, rates);
+    for _life in 0..random.random_range(1..4) {
+        let fleet = bed.fleet_behind(&fault, wanted.clone());
+        // A controller may die in the middle of its launch, or of its supervision.
+        let patience = if random.random_bool(0.3) { random.random_range(1..120) } else { 100_000 };
+        let launched = tokio::select! {
+            biased;
+            () = bed.clock.sleep(Duration::from_secs(patience)) => None,
+            launched = fleet.launch() => Some(launched),
+        };
+        match launched {
+            None => {}
+            Some(Ok(_)) => {
+                watch(&fleet, random.random_range(1..3_600), |_| false).await;
+            }
+            Some(Err(error)) => assert!(!error.message().is_empty()),
+        }
+        bed.sleep(random.random_range(0..200)).await;
+    }
+    let last = bed.fleet_behind(&fault, wanted);
+    let report = last.teardown().await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.leftovers);
+    bed.assert_nothing_left();
+    bed.assert_never_more_than(target);
+}
