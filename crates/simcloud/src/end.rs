@@ -85,9 +85,10 @@ impl Kernel {
         if seat == NO_SEAT {
             return;
         }
-        let live = &mut self.pools[pool as usize].live;
-        live.swap_remove(seat as usize);
-        if let Some(&moved) = live.get(seat as usize) {
+        let held = &mut self.pools[pool as usize];
+        held.capped.remove(&m);
+        held.live.swap_remove(seat as usize);
+        if let Some(&moved) = held.live.get(seat as usize) {
             self.machines[moved as usize].seat = seat;
         }
         self.stirred.insert(pool);

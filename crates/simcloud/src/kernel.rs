@@ -99,6 +99,8 @@ pub(crate) enum Due {
     Expire(u32),
     /// The market of a pool moves.
     Market(u32),
+    /// The price of a pool may have moved.
+    Price(u32),
     /// An event of the scenario begins.
     Scene(u32),
     /// A fault is lifted.
@@ -213,6 +215,7 @@ impl Kernel {
             Due::Gone(m) => self.gone(m),
             Due::Expire(lot) => self.expire(lot),
             Due::Market(pool) => self.market_moves(pool),
+            Due::Price(pool) => self.price_moves(pool),
             Due::Scene(scene) => self.play_scene(scene as usize),
             Due::Lift(id) => {
                 self.lift(id);

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skyfleet_core::{OfferId, PoolBid, Price, Region, tag};
+use skyfleet_core::{OfferId, PoolBid, Price, Region, UsdPerHour, tag};
 
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Kernel};
@@ -47,7 +47,7 @@ impl Kernel {
         if kept {
             for (bid, n) in bids.iter().zip(&got) {
                 if let Some(pool) = bid.pool {
-                    self.build(order, lot, pool, *n);
+                    self.build(order, lot, pool, bid.bid.price_max, *n);
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Kernel {
             return (0, Some(Closed::Restricted(id.clone())));
         }
         if let Some(max) = bid.bid.price_max {
-            let now = pool.price_at(self.now).known();
+            let now = pool.price(self.now).known();
             if now.is_none_or(|now| now > max) {
                 return (0, Some(Closed::Price { offer: id.clone(), now, max }));
             }
@@ -244,13 +244,13 @@ impl Kernel {
     }
 
     /// Builds machines that have their places.
-    fn build(&mut self, order: &Order, lot: u32, pool: u32, machines: u32) {
+    fn build(&mut self, order: &Order, lot: u32, pool: u32, price_max: Option<UsdPerHour>, machines: u32) {
         let now = self.now;
         let offer = &self.setup.catalog.offers()[pool as usize];
         let zone = offer.zone.clone();
         let held = &mut self.pools[pool as usize];
         let unknown_price = held.on_demand.unwrap_or_default();
-        let price = match held.price_at(now) {
+        let price = match held.price(now) {
             Price::Known(price) => price,
             Price::Unknown => unknown_price,
         };
@@ -280,6 +280,9 @@ impl Kernel {
             let held = &mut self.pools[pool as usize];
             let seat = held.live.len() as u32;
             held.live.push(m);
+            if let Some(max) = price_max.filter(|_| held.market.is_some()) {
+                held.capped.insert(m, max);
+            }
             self.by_id.insert(id.clone(), m);
             self.machines.push(Machine {
                 id,
@@ -290,6 +293,7 @@ impl Kernel {
                 running_at,
                 visible_at,
                 notice: None,
+                by_price: false,
                 leaving_at: None,
                 ended_at: None,
                 cause: None,
@@ -326,6 +330,10 @@ impl Kernel {
             self.tokens.insert(token.clone(), index);
         }
         let (count, expiry) = (lot.count, lot.native_expiry);
+        let last_up = lot.machines().map(|m| self.machines[m as usize].running_at).max();
+        if let Some(last_up) = last_up {
+            self.limits.hold(self.setup.rules.actions.launch, order.region.as_str(), last_up);
+        }
         self.index_lot(index);
         if let Some(expiry) = expiry.filter(|_| count > 0) {
             self.at(expiry, Due::Expire(index));

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
-use skyfleet_core::{InstanceState, Market, Region, Timestamp, Usd, UsdPerHour, Zone};
+use skyfleet_core::{InstanceState, Market, Region, Timestamp, Usd, UsdPerHour, Zone, tag};
 
 use crate::catalog::Cloud;
 use crate::fixture::Fixture;
+use crate::kernel::Kernel;
 use crate::rules::Billing;
 
 /// What a line of the ledger is about.
@@ -140,6 +141,31 @@ impl MarketTotal {
     }
 }
 
+/// One line of the bill: a thing, from when until when it was there, and what it cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BillLine {
+    /// What it is.
+    pub kind: LineKind,
+    /// Its id.
+    pub id: Arc<str>,
+    /// How its instance was bought.
+    pub market: Market,
+    /// What an hour costs, as of the launch.
+    #[serde(serialize_with = "dollars_per_hour")]
+    pub usd_per_hour: UsdPerHour,
+    /// When it began to cost; for an instance, when it ran.
+    pub from: Timestamp,
+    /// When it ceased; absent while it goes on.
+    pub until: Option<Timestamp>,
+    /// Whether the cloud took it back.
+    pub reclaimed: bool,
+    /// How long is paid for.
+    pub paid: Duration,
+    /// What it cost so far.
+    #[serde(serialize_with = "dollars")]
+    pub cost: Usd,
+}
+
 /// One thing that still costs money.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LiveLine {
@@ -167,6 +193,66 @@ pub struct LiveLine {
     pub accrued_usd: Usd,
     /// Since when it exists.
     pub created: Timestamp,
+}
+
+impl Kernel {
+    /// Every line of the bill, ended things included.
+    pub fn bill(&self) -> Vec<BillLine> {
+        let billing = &self.setup.rules.billing;
+        let lines = (0u32..).zip(&self.lines).map(|(index, line)| BillLine {
+            kind: line.kind,
+            id: self.line_id(index),
+            market: self.offer(self.machines[line.machine as usize].pool).market,
+            usd_per_hour: line.price,
+            from: line.from,
+            until: line.until,
+            reclaimed: line.reclaimed,
+            paid: line.paid(billing, self.now),
+            cost: line.cost(billing, self.now),
+        });
+        lines.collect()
+    }
+
+    /// What everything cost so far, of one owner or of all, what still costs, and what is left.
+    pub fn ledger(&self, owner: Option<&str>) -> LedgerReport {
+        let (now, billing) = (self.now, &self.setup.rules.billing);
+        let mut by_market: BTreeMap<Market, MarketTotal> = BTreeMap::new();
+        let mut live = Vec::new();
+        for (index, line) in (0u32..).zip(&self.lines) {
+            let machine = &self.machines[line.machine as usize];
+            let tags = &self.lots[machine.lot as usize].tags;
+            let whose = tags.get(tag::OWNER).map(String::as_str);
+            if owner.is_some() && whose != owner {
+                continue;
+            }
+            let offer = self.offer(machine.pool);
+            by_market.entry(offer.market).or_default().add(line, billing, now);
+            if line.is_open(now) {
+                live.push(LiveLine {
+                    cloud: self.cloud(),
+                    kind: line.kind,
+                    id: self.line_id(index),
+                    region: offer.region.clone(),
+                    zone: offer.zone.clone(),
+                    owner: whose.map(Into::into),
+                    market: offer.market,
+                    state: machine.state_at(now),
+                    usd_per_hour: line.price,
+                    accrued_usd: line.cost(billing, now),
+                    created: self.lots[machine.lot as usize].at,
+                });
+            }
+        }
+        LedgerReport {
+            now,
+            usd_per_hour: live.iter().map(|line| line.usd_per_hour).sum(),
+            accrued_usd: by_market.values().map(MarketTotal::accrued).sum(),
+            on_demand_equivalent_usd: by_market.values().map(|total| total.on_demand_equivalent_usd).sum(),
+            by_market,
+            live,
+            blocking: self.fixtures(owner).cloned().collect(),
+        }
+    }
 }
 
 fn dollars<S: Serializer>(amount: &Usd, output: S) -> Result<S::Ok, S::Error> {

@@ -51,7 +51,7 @@ pub use event::{EventKind, WorldEvent};
 pub use fault::Fault;
 pub use fixture::{Fixture, FixtureKind};
 pub use kernel::Kernel;
-pub use ledger::{LedgerReport, LineKind, LiveLine, MarketTotal};
+pub use ledger::{BillLine, LedgerReport, LineKind, LiveLine, MarketTotal};
 pub use machine::EndCause;
 pub use order::{Bought, MachineSpec, Missing, Order};
 pub use refusal::{Closed, Refusal};

@@ -59,6 +59,8 @@ pub(crate) struct Machine {
     pub(crate) visible_at: Timestamp,
     /// When the cloud said that it takes it back, and when it then ends.
     pub(crate) notice: Option<(Timestamp, Timestamp)>,
+    /// Taken back because the price rose above its own limit.
+    pub(crate) by_price: bool,
     pub(crate) leaving_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) cause: Option<EndCause>,

@@ -22,6 +22,10 @@ pub(crate) struct Pool {
     pub(crate) market: Option<SpotMarket>,
     /// When the market's next event is in the agenda.
     pub(crate) change_at: Option<Timestamp>,
+    /// The highest price of the live machines that have one.
+    pub(crate) capped: BTreeMap<u32, UsdPerHour>,
+    /// When the price is looked at next, in the agenda; only while somebody is capped.
+    pub(crate) price_at: Option<Timestamp>,
     /// What the same machine costs on demand.
     pub(crate) on_demand: Option<UsdPerHour>,
     /// The list price.
@@ -30,7 +34,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// What an hour costs there now.
-    pub(crate) fn price_at(&self, now: Timestamp) -> Price {
+    pub(crate) fn price(&self, now: Timestamp) -> Price {
         self.market.as_ref().map_or(self.list, |market| market.price_at(now))
     }
 
@@ -69,6 +73,8 @@ pub(crate) fn stock(catalog: &Catalog, seed: u64, scenario: &Scenario, start: Ti
                 live: Vec::new(),
                 market,
                 change_at: None,
+                capped: BTreeMap::new(),
+                price_at: None,
                 on_demand,
                 list: offer.price,
             }

@@ -37,6 +37,19 @@ impl Kernel {
         }
     }
 
+    /// The price may have moved: whoever is not ready to pay it is taken back.
+    pub(crate) fn price_moves(&mut self, pool: u32) {
+        let held = &mut self.pools[pool as usize];
+        held.price_at = None;
+        let Some(price) = held.price(self.now).known() else { return };
+        let outbid: Vec<u32> = held.capped.iter().filter(|(_, max)| price > **max).map(|(m, _)| *m).collect();
+        for m in outbid {
+            self.machines[m as usize].by_price = true;
+            self.take_back(m);
+        }
+        self.stirred.insert(pool);
+    }
+
     /// Tells the markets of the pools that changed how many machines run, and puts what they plan
     /// into the agenda.
     pub(crate) fn tell_markets(&mut self) {
@@ -44,6 +57,14 @@ impl Kernel {
             let (now, held) = (self.now, &mut self.pools[pool as usize]);
             let Some(market) = &mut held.market else { continue };
             market.set_running(held.live.len() as u32, now);
+            if held.price_at.is_none() && !held.capped.is_empty() {
+                held.price_at = market.next_price_change(now);
+                if let Some(at) = held.price_at {
+                    self.at(at, Due::Price(pool));
+                }
+            }
+            let held = &mut self.pools[pool as usize];
+            let Some(market) = &mut held.market else { continue };
             let next = market.next_change().filter(|_| !held.live.is_empty());
             if next != held.change_at {
                 held.change_at = next.map(|at| at.max(now));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use skyfleet_core::{
-    Availability, InstanceState, Market, Offer, OfferId, Region, Timestamp, UsdPerHour, Zone, tag,
+    Availability, InstanceState, Offer, OfferId, Region, Timestamp, UsdPerHour, Zone, tag,
 };
 
 use crate::event::{About, Event, EventKind, WorldEvent};
 use crate::kernel::Kernel;
-use crate::ledger::{LedgerReport, LineKind, LiveLine, MarketTotal};
+use crate::ledger::LineKind;
 use crate::machine::EndCause;
 
 /// One machine, as a list of the cloud shows it.
@@ -186,7 +186,7 @@ impl Kernel {
             if self.in_scope(&offer.region) && matches(offer) {
                 let mut offer = offer.clone();
                 self.refresh(pool);
-                offer.price = self.pools[pool as usize].price_at(self.now);
+                offer.price = self.pools[pool as usize].price(self.now);
                 offer.availability = self.availability(pool, &offer);
                 offers.push(offer);
             }
@@ -218,7 +218,13 @@ impl Kernel {
     /// The spot price of an offer and when it was set; `None` for what has no market.
     pub fn price(&self, id: &OfferId) -> Option<UsdPerHour> {
         let pool = self.setup.catalog.offer_index(id)?;
-        self.pools[pool].price_at(self.now).known()
+        self.pools[pool].price(self.now).known()
+    }
+
+    /// How many machines a pool holds at most, and how many are in it; `None` for what is not sold.
+    pub fn pool(&self, id: &OfferId) -> Option<(u32, u32)> {
+        let pool = &self.pools[self.setup.catalog.offer_index(id)?];
+        Some((pool.size, pool.used))
     }
 
     /// A quota's limit and what is used of it, in vCPUs.
@@ -253,6 +259,7 @@ impl Kernel {
                 let machine = &self.machines[*m as usize];
                 let notice = machine.notice.filter(|_| event.kind == EventKind::Notice);
                 let detail = match event.kind {
+                    EventKind::Notice | EventKind::Reclaim if machine.by_price => self.setup.rules.reason_price,
                     EventKind::Notice | EventKind::Reclaim => self.setup.rules.reason_capacity,
                     _ => "",
                 };
@@ -261,47 +268,6 @@ impl Kernel {
             }
         };
         WorldEvent { number, at: event.at, kind: event.kind, instance, market, deadline, detail }
-    }
-
-    /// What everything cost so far, of one owner or of all, what still costs, and what is left.
-    pub fn ledger(&self, owner: Option<&str>) -> LedgerReport {
-        let (now, billing) = (self.now, &self.setup.rules.billing);
-        let mut by_market: BTreeMap<Market, MarketTotal> = BTreeMap::new();
-        let mut live = Vec::new();
-        for (index, line) in (0u32..).zip(&self.lines) {
-            let machine = &self.machines[line.machine as usize];
-            let tags = &self.lots[machine.lot as usize].tags;
-            let whose = tags.get(tag::OWNER).map(String::as_str);
-            if owner.is_some() && whose != owner {
-                continue;
-            }
-            let offer = self.offer(machine.pool);
-            by_market.entry(offer.market).or_default().add(line, billing, now);
-            if line.is_open(now) {
-                live.push(LiveLine {
-                    cloud: self.cloud(),
-                    kind: line.kind,
-                    id: self.line_id(index),
-                    region: offer.region.clone(),
-                    zone: offer.zone.clone(),
-                    owner: whose.map(Into::into),
-                    market: offer.market,
-                    state: machine.state_at(now),
-                    usd_per_hour: line.price,
-                    accrued_usd: line.cost(billing, now),
-                    created: self.lots[machine.lot as usize].at,
-                });
-            }
-        }
-        LedgerReport {
-            now,
-            usd_per_hour: live.iter().map(|line| line.usd_per_hour).sum(),
-            accrued_usd: by_market.values().map(MarketTotal::accrued).sum(),
-            on_demand_equivalent_usd: by_market.values().map(|total| total.on_demand_equivalent_usd).sum(),
-            by_market,
-            live,
-            blocking: self.fixtures(owner).cloned().collect(),
-        }
     }
 
     /// The zones of a region, in order.

@@ -220,6 +220,11 @@ impl World {
         self.with(true, |kernel| kernel.lift(id)).unwrap_or(false)
     }
 
+    /// The faults that hold, by their id.
+    pub fn faults(&self) -> Vec<(FaultId, Fault)> {
+        self.look(|kernel| kernel.faults().map(|(id, fault)| (id, fault.clone())).collect())
+    }
+
     /// What everything cost so far, what still costs, and what is left.
     pub fn ledger(&self) -> LedgerReport {
         self.look(|kernel| kernel.ledger(None))
