@@ -268,14 +268,14 @@ impl Bought {
 
 /// Whether every further launch would fail alike.
 pub(crate) fn is_fatal(kind: ErrorKind) -> bool {
-    match kind {
+    !matches!(
+        kind,
         ErrorKind::NoCapacity
-        | ErrorKind::QuotaExceeded
-        | ErrorKind::RateLimited
-        | ErrorKind::Unavailable
-        | ErrorKind::NotFound => false,
-        _ => true,
-    }
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::RateLimited
+            | ErrorKind::Unavailable
+            | ErrorKind::NotFound
+    )
 }
 
 /// A launch call under way; dropped with the future that made it.

@@ -54,10 +54,10 @@ pub(crate) fn time_label(seconds: f64, length: f64) -> String {
     let seconds = seconds.round() as u64;
     if seconds == 0 {
         "0".to_owned()
-    } else if length <= 180.0 {
+    } else if length <= 180.0 || seconds < 60 {
         format!("{seconds} s")
     } else if length <= 7_200.0 {
-        if seconds % 60 == 0 {
+        if seconds.is_multiple_of(60) {
             format!("{} min", seconds / 60)
         } else {
             format!("{}:{:02} min", seconds / 60, seconds % 60)

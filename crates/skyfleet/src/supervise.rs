@@ -286,7 +286,7 @@ fn is_quiet(roster: &Roster) -> bool {
 
 fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
-    if seconds % 60 == 0 { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
+    if seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }
 
 /// Slots that are marked as being filled: unmarked when the fill ends or is dropped, except

@@ -92,6 +92,7 @@ impl Timeline {
                         *level.running(life.market) += 1;
                     }
                 }
+                EventKind::Notice { slot, .. } => story.noticed.push((*slot, at)),
                 EventKind::Preempted { slot, instance, .. } => {
                     story.preempted.push((*slot, at));
                     end(&mut level, &mut rate, alive.remove(instance));
@@ -155,6 +156,7 @@ struct Story {
     end: Timestamp,
     levels: Vec<(Timestamp, Level)>,
     costs: Vec<(Timestamp, f64)>,
+    noticed: Vec<(u32, Timestamp)>,
     preempted: Vec<(u32, Timestamp)>,
     replaced: Vec<(u32, Timestamp)>,
     teardown: Option<Timestamp>,
@@ -164,11 +166,14 @@ struct Story {
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 880.0;
 /// The panel of instances, and below it the panel of cost.
-const FLEET: (f64, f64) = (88.0, 280.0);
+const FLEET: (f64, f64) = (92.0, 280.0);
 const COST: (f64, f64) = (306.0, 376.0);
+
+/// More preemptions and replacements than this are drawn as ticks.
+const MARKS_MAX: usize = 60;
 
 const PENDING: &str = "#cbd5e1";
 const SPOT: &str = "#0d9488";
@@ -179,6 +184,10 @@ const MONEY: &str = "#7c3aed";
 const INK: &str = "#1e293b";
 const FAINT: &str = "#64748b";
 const GRID: &str = "#e2e8f0";
+const WHITE: &str = "#ffffff";
+
+/// Where an area begins or ends, in instances.
+type Height = fn(Level) -> u32;
 
 fn draw(title: &str, story: &Story) -> String {
     let length = story.end.duration_since(story.begin).as_secs_f64().max(1.0);
@@ -203,9 +212,10 @@ fn draw(title: &str, story: &Story) -> String {
     }
     for seconds in clock_ticks(length) {
         let x = time.at(seconds);
+        let anchor = if x + 22.0 > RIGHT { "end" } else { "middle" };
         let _ = writeln!(
             out,
-            r#"<path d="M{x:.1} {}V{}" stroke="{GRID}"/><text x="{x:.1}" y="392" text-anchor="middle" class="t">{}</text>"#,
+            r#"<path d="M{x:.1} {}V{}" stroke="{GRID}"/><text x="{x:.1}" y="392" text-anchor="{anchor}" class="t">{}</text>"#,
             FLEET.0,
             COST.1,
             time_label(seconds, length)
@@ -213,7 +223,7 @@ fn draw(title: &str, story: &Story) -> String {
     }
 
     // Stacked: running spot at the bottom, on demand on it, pending on top.
-    let stack: [(&str, fn(Level) -> u32, fn(Level) -> u32); 3] = [
+    let stack: [(&str, Height, Height); 3] = [
         (SPOT, |_| 0, |l| l.spot),
         (ON_DEMAND, |l| l.spot, |l| l.spot + l.on_demand),
         (PENDING, |l| l.spot + l.on_demand, Level::total),
@@ -250,7 +260,7 @@ fn frame(out: &mut String, title: &str, story: &Story, most: u32, cost: f64) {
 <rect x="0.5" y="0.5" width="899" height="419" rx="10" fill="{1}" stroke="{GRID}"/>
 <text x="20" y="30" class="h">{0}</text>"#,
         escape(title),
-        "#ffffff"
+        WHITE
     );
     let mut facts = vec![
         format!("{} bought, {most} at a time", story.bought),
@@ -267,6 +277,7 @@ fn frame(out: &mut String, title: &str, story: &Story, most: u32, cost: f64) {
         ("running, spot", SPOT, Shape::Box),
         ("running, on-demand", ON_DEMAND, Shape::Box),
         ("pending", PENDING, Shape::Box),
+        ("notice", PREEMPTED, Shape::Hollow),
         ("preempted", PREEMPTED, Shape::Down),
         ("replacement bought", REPLACED, Shape::Up),
         ("cost", MONEY, Shape::Line),
@@ -311,11 +322,34 @@ fn marks(out: &mut String, story: &Story, x: impl Fn(Timestamp) -> f64, top: imp
             FLEET.0 + 10.0
         );
     }
+    if story.preempted.len() + story.replaced.len() > MARKS_MAX {
+        // Too many for marks of their own: a strip of ticks above the panel for each kind.
+        for (list, colour, y) in
+            [(&story.preempted, PREEMPTED, FLEET.0 - 8.0), (&story.replaced, REPLACED, FLEET.0 - 3.0)]
+        {
+            let ticks = thinned(list.iter().map(|(_, at)| (x(*at), y)));
+            let d: String = ticks.iter().map(|(x, y)| format!("M{x:.1} {y:.1}v4")).collect();
+            let _ = writeln!(out, r#"<path d="{d}" stroke="{colour}" stroke-width="0.6"/>"#);
+        }
+        return;
+    }
+    let above = |at: Timestamp| (top(at) - 8.0).max(FLEET.0 + 4.0);
     for (_, at) in &story.replaced {
         Shape::Up.draw(out, x(*at), (top(*at) + 9.0).min(FLEET.1 - 6.0), REPLACED);
     }
-    for (_, at) in &story.preempted {
-        Shape::Down.draw(out, x(*at), (top(*at) - 8.0).max(FLEET.0 + 4.0), PREEMPTED);
+    for (_, at) in &story.noticed {
+        Shape::Hollow.draw(out, x(*at), above(*at), PREEMPTED);
+    }
+    let mut free_from = LEFT;
+    for (slot, at) in &story.preempted {
+        let (x, y) = (x(*at), above(*at));
+        Shape::Down.draw(out, x, y, PREEMPTED);
+        // A name where there is room for it.
+        if x >= free_from && x + 50.0 < RIGHT {
+            free_from = x + 60.0;
+            let _ =
+                writeln!(out, r#"<text x="{:.1}" y="{:.1}" class="t">slot {slot}</text>"#, x + 8.0, y + 4.0);
+        }
     }
 }
 
@@ -323,6 +357,7 @@ fn marks(out: &mut String, story: &Story, x: impl Fn(Timestamp) -> f64, top: imp
 enum Shape {
     Box,
     Down,
+    Hollow,
     Up,
     Line,
 }
@@ -344,6 +379,12 @@ impl Shape {
                 r##"<path d="M{:.1} {:.1}h11l-5.5 9z" fill="{colour}" stroke="#ffffff"/>"##,
                 x - 5.5,
                 y - 5.0
+            ),
+            Self::Hollow => writeln!(
+                out,
+                r##"<path d="M{:.1} {:.1}h9l-4.5 7z" fill="#ffffff" stroke="{colour}" stroke-width="1.5"/>"##,
+                x - 4.5,
+                y - 4.0
             ),
             Self::Up => writeln!(
                 out,

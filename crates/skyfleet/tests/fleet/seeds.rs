@@ -5,10 +5,10 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 use skyfleet::core::layers::{Fault, FaultRates};
-use skyfleet::{Fulfilment, MarketMix, ZoneMode};
+use skyfleet::{Fulfilment, MarketMix, Spec, ZoneMode};
 use skyfleet_sim::Cloud;
 
-use crate::bed::{Bed, spec, watch};
+use crate::bed::{Bed, watch};
 
 /// `SKYFLEET_SEEDS=1000 cargo test` for more of them, `SKYFLEET_SEED=17` for one.
 fn seeds() -> std::ops::Range<u64> {
@@ -36,7 +36,13 @@ async fn life(seed: u64) {
     let mut random = Pcg32::seed_from_u64(seed);
     let reclaims = random.random_range(0.0..3.0);
     let scenario = format!("[market]\nprocess = \"constant\"\nreclaim_per_hour = {reclaims:.3}\n");
-    let bed = Bed::playing(Cloud::Neutral, seed, &scenario);
+    let (cloud, region, zones) = match random.random_range(0..8) {
+        0 => (Cloud::Aws, "us-east-1", ["us-east-1a", "us-east-1b", "us-east-1c"]),
+        1 => (Cloud::Gcp, "us-central1", ["us-central1-a", "us-central1-b", "us-central1-c"]),
+        2 => (Cloud::Azure, "eastus", ["eastus-1", "eastus-2", "eastus-3"]),
+        _ => (Cloud::Neutral, "sim-east", ["sim-east-a", "sim-east-b", "sim-east-c"]),
+    };
+    let bed = Bed::playing(cloud, seed, &scenario);
     if random.random_bool(0.3) {
         bed.trouble(&format!(r#"{{"kind":"stale","seconds":{}}}"#, random.random_range(1..40)));
     }
@@ -46,7 +52,7 @@ async fn life(seed: u64) {
     if random.random_bool(0.3) {
         bed.trouble(r#"{"kind":"throttle","rps":2.0,"burst":5}"#);
     }
-    for zone in ["sim-east-a", "sim-east-b", "sim-east-c"] {
+    for zone in zones {
         if random.random_bool(0.5) {
             let room = random.random_range(0..12);
             bed.trouble(&format!(r#"{{"kind":"capacity","zone":"{zone}","available":{room}}}"#));
@@ -54,7 +60,8 @@ async fn life(seed: u64) {
     }
 
     let target = random.random_range(1..25);
-    let mut wanted = spec(target);
+    let mut wanted = Spec::new(target);
+    (wanted.need.vcpus, wanted.need.regions) = (Some(2), vec![region.into()]);
     wanted.min = random.random_range(1..=target);
     wanted.fulfilment = match random.random_range(0..3) {
         0 => Fulfilment::AllOrNothing,
@@ -97,7 +104,7 @@ async fn life(seed: u64) {
         match launched {
             None => {}
             Some(Ok(_)) => {
-                watch(&fleet, random.random_range(1..3_600), |_| false).await;
+                watch(&fleet, random.random_range(1..1_200), |_| false).await;
             }
             Some(Err(error)) => assert!(!error.message().is_empty()),
         }
