@@ -25,6 +25,7 @@ mod nearest;
 mod plan;
 mod policy;
 mod purse;
+mod ranking;
 mod roster;
 #[cfg(test)]
 mod sample;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use skyfleet_core::{Market, OfferId, QuotaId, Region, UsdPerHour};
 
 use crate::catalogue::{Row, UNKNOWN};
+use crate::ranking::Ranking;
 use crate::{Search, Terms};
 
 /// How many pools one launch names at most: enough to survive several dry ones, few enough for every
@@ -62,8 +63,7 @@ pub(crate) struct Placer<'a> {
     found: &'a Search,
     terms: &'a Terms,
     price_max: Option<UsdPerHour>,
-    /// The candidates in the order in which they are tried: the price that counts, and the row.
-    order: Vec<(i64, u32)>,
+    order: Order,
     avoid: Vec<usize>,
 }
 
@@ -77,27 +77,22 @@ impl<'a> Placer<'a> {
     ) -> Self {
         let price_max = price_max.filter(|_| terms.bids);
         let avoid = avoid.iter().filter_map(|id| found.catalogue().find(id)).collect();
-        let mut placer = Self { found, terms, price_max, order: found.ranked().to_vec(), avoid };
-        if order == Order::Ceiling {
-            // A stable sort keeps the rank among equals.
-            let mut order = std::mem::take(&mut placer.order);
-            order.iter_mut().for_each(|(key, n)| *key = placer.pool(*n as usize).ceiling);
-            order.sort_by_key(|(key, _)| *key);
-            placer.order = order;
-        }
-        placer
+        Self { found, terms, price_max, order, avoid }
     }
 
     /// Places so many on each market, in one zone or in any. Fewer when the quotas end.
     pub(crate) fn anywhere(&self, wanted: &[(Market, u32)]) -> Vec<Draft> {
-        let zone = match &self.terms.zone {
-            Some(zone) => match self.found.catalogue().zones.iter().position(|z| z.zone == *zone) {
-                Some(n) => Some(n as u32),
-                None => return Vec::new(),
-            },
-            None => None,
-        };
-        self.place(wanted, zone)
+        if let Some(zone) = &self.terms.zone {
+            let zone = self.found.catalogue().zones.iter().position(|z| z.zone == *zone);
+            return zone.map_or(Vec::new(), |zone| self.in_zone(wanted, zone as u32));
+        }
+        match self.order {
+            Order::Rank => self.place(wanted, self.found.ranked(), POOLS_IN_ZONE_MAX),
+            Order::Ceiling => {
+                let rows = self.found.ranked().unordered().map(|row| self.keyed(row));
+                self.place(wanted, &Ranking::new(rows.collect()), POOLS_IN_ZONE_MAX)
+            }
+        }
     }
 
     /// Places so many on each market, all in the first zone, best first, that takes them all; else
@@ -107,15 +102,19 @@ impl<'a> Placer<'a> {
             return self.anywhere(wanted);
         }
         let asked: u32 = wanted.iter().map(|(_, count)| count).sum();
+        // Zones by their best candidate.
+        let mut zones: Vec<_> =
+            (0..).zip(&self.found.catalogue().zones).map(|(n, _)| ((i64::MAX, u32::MAX), n)).collect();
+        for row in self.found.ranked().unordered() {
+            let best = &mut zones[self.row(row.1 as usize).zone as usize].0;
+            *best = self.keyed(row).min(*best);
+        }
+        zones.retain(|(best, _)| best.1 != u32::MAX);
+        zones.sort_unstable();
         let (mut best, mut best_count) = (Vec::new(), 0);
-        let mut seen = vec![false; self.found.catalogue().zones.len()];
-        for &(_, n) in &self.order {
-            let zone = self.row(n as usize).zone;
-            if std::mem::replace(&mut seen[zone as usize], true) {
-                continue;
-            }
-            let drafts = self.place(wanted, Some(zone));
-            let count = drafts.iter().map(|draft| draft.count).sum();
+        for (_, zone) in zones {
+            let drafts = self.in_zone(wanted, zone);
+            let count = instances(&drafts);
             if count > best_count {
                 (best, best_count) = (drafts, count);
             }
@@ -126,13 +125,29 @@ impl<'a> Placer<'a> {
         best
     }
 
-    fn place(&self, wanted: &[(Market, u32)], zone: Option<u32>) -> Vec<Draft> {
+    fn in_zone(&self, wanted: &[(Market, u32)], zone: u32) -> Vec<Draft> {
+        let rows = self.found.ranked_in(zone).map(|row| self.keyed(row));
+        self.place(wanted, &Ranking::new(rows.collect()), POOLS_MAX)
+    }
+
+    /// A row with the price that decides its place.
+    fn keyed(&self, (rank, n): (i64, u32)) -> (i64, u32) {
+        match self.order {
+            Order::Rank => (rank, n),
+            Order::Ceiling => (self.pool(n as usize).ceiling, n),
+        }
+    }
+
+    fn place(&self, wanted: &[(Market, u32)], ranking: &Ranking, in_zone_max: usize) -> Vec<Draft> {
         let mut left = Left::new(self.found);
         let mut drafts = Vec::new();
         for &(market, count) in wanted {
             let (mut missing, mut from) = (count, 0);
             while missing > 0 {
-                let Some(draft) = self.draft(market, missing, zone, &mut left, &mut from) else { break };
+                let Some(draft) = self.draft(market, missing, ranking, in_zone_max, &mut left, &mut from)
+                else {
+                    break;
+                };
                 missing -= draft.count;
                 drafts.push(draft);
             }
@@ -146,17 +161,19 @@ impl<'a> Placer<'a> {
         &self,
         market: Market,
         missing: u32,
-        zone: Option<u32>,
+        ranking: &Ranking,
+        in_zone_max: usize,
         left: &mut Left<'_>,
         from: &mut usize,
     ) -> Option<Draft> {
-        let fits = |row: &Row| row.market == market && zone.is_none_or(|zone| zone == row.zone);
-        let start = (*from..self.order.len()).find(|&i| {
-            let n = self.order[i].1 as usize;
-            fits(self.row(n)) && !self.avoid.contains(&n) && left.room(self.row(n), self.vcpus(n)) > 0
-        })?;
-        *from = start;
-        let (key, first) = (self.order[start].0, self.order[start].1 as usize);
+        let fits = |n: usize| self.row(n).market == market && !self.avoid.contains(&n);
+        let (key, first) = loop {
+            let (key, n) = ranking.get(*from)?;
+            if fits(n as usize) && left.room(self.row(n as usize), self.vcpus(n as usize)) > 0 {
+                break (key, n as usize);
+            }
+            *from += 1;
+        };
         let zones = &self.found.catalogue().zones;
         let region = &zones[self.row(first).zone as usize].region;
         let room = left.room(self.row(first), self.vcpus(first));
@@ -165,12 +182,13 @@ impl<'a> Placer<'a> {
         let near = key.saturating_add(key / 4);
         let mut pools: Vec<Pool> = Vec::new();
         let mut in_zone = BTreeMap::<u32, usize>::new();
-        for &(key, n) in &self.order[start..] {
-            if key > near || pools.len() == POOLS_MAX {
+        let rest = (*from..).map_while(|place| ranking.get(place));
+        for (_, n) in rest.take_while(|(key, _)| *key <= near) {
+            let (n, row) = (n as usize, self.row(n as usize));
+            if pools.len() == POOLS_MAX {
                 break;
             }
-            let (n, row) = (n as usize, self.row(n as usize));
-            if !fits(row) || zones[row.zone as usize].region != *region || self.avoid.contains(&n) {
+            if !fits(n) || zones[row.zone as usize].region != *region {
                 continue;
             }
             // The cloud may take all instances from any one of the pools: each must have the room.
@@ -182,7 +200,7 @@ impl<'a> Placer<'a> {
                 left.room(row, self.vcpus(n)) >= count
             };
             let taken = in_zone.entry(row.zone).or_default();
-            if room && (zone.is_some() || *taken < POOLS_IN_ZONE_MAX) {
+            if room && *taken < in_zone_max {
                 *taken += 1;
                 pools.push(self.pool(n));
             }
