@@ -84,12 +84,7 @@ impl Board {
         self.queue.len() + self.returned.values().map(VecDeque::len).sum::<usize>()
     }
 
-    /// How many instances can take tasks.
-    pub(crate) fn instances(&self) -> usize {
-        self.hands.len()
-    }
-
-    /// How many of them hold nothing.
+    /// How many instances hold nothing.
     pub(crate) fn idle(&self) -> usize {
         self.open.range(..(1, 0, InstanceId::from(""))).count()
     }

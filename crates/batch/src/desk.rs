@@ -301,7 +301,8 @@ impl Desk {
     }
 
     fn greet(&mut self, number: u32) {
-        let instance = self.absent.iter().find(|(_, absent)| absent.number == number).map(|(id, _)| id.clone());
+        let instance =
+            self.absent.iter().find(|(_, absent)| absent.number == number).map(|(id, _)| id.clone());
         if let Some(instance) = instance {
             self.absent.remove(&instance);
             self.roster_changed = true;
@@ -338,7 +339,9 @@ impl Desk {
                 let from = format!("{job}/control/attempts/{}.{}", ended.index, ended.attempt);
                 for part in ["stdout", "stderr", "output"] {
                     if part != "output" || ended.status.has_output {
-                        store.publish(&format!("{from}/{part}"), &format!("{job}/{}/{part}", report.folder)).await?;
+                        store
+                            .publish(&format!("{from}/{part}"), &format!("{job}/{}/{part}", report.folder))
+                            .await?;
                     }
                 }
                 let status = serde_json::to_vec_pretty(&report).expect("a report is plain data");
@@ -437,7 +440,8 @@ impl Desk {
             stdout: target(format!("{folder}/stdout")).await?,
             stderr: target(format!("{folder}/stderr")).await?,
             output: target(format!("{folder}/output")).await?,
-            status: target(format!("{}/control/signs/{}", self.job, Sign::Ended { index, attempt }.name())).await?,
+            status: target(format!("{}/control/signs/{}", self.job, Sign::Ended { index, attempt }.name()))
+                .await?,
         })
     }
 
@@ -466,7 +470,11 @@ impl Desk {
                 let (store, path) = (store.clone(), format!("{job}/control/inbox/{number}"));
                 async move { store.write(&path, protocol::STOP).await }
             };
-            stream::iter(numbers.into_iter().map(stop)).buffer_unordered(REQUESTS).map(drop).collect::<()>().await;
+            stream::iter(numbers.into_iter().map(stop))
+                .buffer_unordered(REQUESTS)
+                .map(drop)
+                .collect::<()>()
+                .await;
         }
     }
 }

@@ -13,11 +13,7 @@ pub(crate) enum Inputs {
     /// Where they are anyway.
     InPlace(Store),
     /// In a local folder that no machine sees: they are copied to below this prefix of the job's store.
-    Uploaded {
-        from: Store,
-        to: Store,
-        prefix: String,
-    },
+    Uploaded { from: Store, to: Store, prefix: String },
 }
 
 /// How many files are uploaded at once.

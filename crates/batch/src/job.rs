@@ -156,7 +156,8 @@ impl Job {
 
         let job = &self.name;
         if store.has_any(&format!("{job}/")).await? {
-            let message = format!("the store has a job {job:?} already: take another name, or delete its folder");
+            let message =
+                format!("the store has a job {job:?} already: take another name, or delete its folder");
             return Err(Error::new(ErrorKind::Conflict, message).with("folder", store.url_of(job)));
         }
         config.spec.user_data = Worker {
@@ -169,7 +170,7 @@ impl Job {
         }
         .script(&provider.capability())?;
         inputs.location(&names[0], self.url_lifetime).await?;
-        store.probe(&format!("{job}/control/probe")).await?;
+        store.probe(job).await?;
 
         Ok(JobRun {
             fleet: Fleet::on(connected, config),
@@ -186,7 +187,10 @@ impl Job {
     /// What needs no I/O to be checked. Returns the store.
     fn check(&self, config: &Config) -> Result<Store> {
         let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.name.is_empty() || self.name.len() > 100 || self.name.starts_with('.') || !self.name.chars().all(legal)
+        if self.name.is_empty()
+            || self.name.len() > 100
+            || self.name.starts_with('.')
+            || !self.name.chars().all(legal)
         {
             return Err(refusal(format!(
                 "the job's name {:?} is no folder name: 1 to 100 letters, digits, '.', '_', '-', not beginning \

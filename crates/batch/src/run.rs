@@ -19,8 +19,9 @@ const LOOK_REMOTE: Duration = Duration::from_secs(2);
 /// How often events are passed on while nothing else is done.
 const TICK: Duration = Duration::from_millis(100);
 
-/// So many looks in a row may fail before the job gives up.
-const FAILED_LOOKS_MAX: u32 = 10;
+/// For so long a store may fail before the job gives up.
+const PATIENCE_LOCAL: Duration = Duration::from_secs(5);
+const PATIENCE_REMOTE: Duration = Duration::from_secs(120);
 
 /// A job that was checked and can start.
 #[derive(Debug)]
@@ -96,7 +97,11 @@ impl JobRun {
 
         let dismissal = (outcome == Outcome::Finished).then(|| desk.dismissal());
         let end = async {
-            let dismissal = async { if let Some(dismissal) = dismissal { dismissal.await } };
+            let dismissal = async {
+                if let Some(dismissal) = dismissal {
+                    dismissal.await
+                }
+            };
             tokio::join!(self.fleet.teardown(), dismissal).0
         };
         let teardown = Box::pin(self.telling(&mut desk, &mut on_event, end)).await;
@@ -139,6 +144,7 @@ impl JobRun {
                     .with("fleet", &self.fleet.config().name)
                     .with("instances", living));
             }
+            self.store.make_folder(&format!("{}/control/signs/", self.job)).await?;
             self.inputs.upload(&self.names).await?;
             self.fleet.launch().await
         };
@@ -199,21 +205,25 @@ impl JobRun {
         mut events: mpsc::UnboundedReceiver<Event>,
         on_event: &mut impl FnMut(&JobEvent),
     ) -> Ended {
-        let look = if self.store.is_local() { LOOK_LOCAL } else { LOOK_REMOTE };
-        let (mut failed_looks, mut spare, mut over) = (0, false, false);
+        let (look, patience) =
+            if self.store.is_local() { (LOOK_LOCAL, PATIENCE_LOCAL) } else { (LOOK_REMOTE, PATIENCE_REMOTE) };
+        let (mut fails_since, mut spare, mut over) = (None, false, false);
         loop {
             while let Ok(event) = events.try_recv() {
                 desk.note(event);
             }
             match desk.turn().await {
-                Ok(()) => failed_looks = 0,
-                Err(error) if error.retry() == Retry::Never || failed_looks >= FAILED_LOOKS_MAX => {
-                    tell(desk, on_event);
-                    return Ended::Outcome(Outcome::Stopped(error));
-                }
+                Ok(()) => fails_since = None,
                 Err(error) => {
-                    failed_looks += 1;
-                    desk.events.push(JobEvent::StoreTrouble { reason: error.to_string() });
+                    let now = SystemClock.now();
+                    let since_first = since(*fails_since.get_or_insert(now), now);
+                    if error.retry() == Retry::Never || since_first > patience {
+                        tell(desk, on_event);
+                        return Ended::Outcome(Outcome::Stopped(error));
+                    }
+                    if since_first.is_zero() {
+                        desk.events.push(JobEvent::StoreTrouble { reason: error.to_string() });
+                    }
                 }
             }
             tell(desk, on_event);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use opendal::{Configurator, Operator, OperatorUri};
-use skyfleet_core::{Clock, Error, ErrorKind, Result, Retry, SystemClock};
+use skyfleet_core::{Clock, Error, ErrorKind, Result, SystemClock};
 
 /// A folder in an object store: on this machine, or behind S3, Cloud Storage or Blob Storage.
 ///
@@ -61,8 +61,14 @@ impl Store {
         if let Some(path) = local {
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {}
-                Ok(_) => return Err(refusal("the input is a file; a folder of files is needed").with("input", url)),
-                Err(e) => return Err(refusal("the input folder cannot be read").with("input", url).with("reason", e)),
+                Ok(_) => {
+                    return Err(refusal("the input is a file; a folder of files is needed").with("input", url));
+                }
+                Err(e) => {
+                    return Err(refusal("the input folder cannot be read")
+                        .with("input", url)
+                        .with("reason", e));
+                }
             }
         }
         Self::connect(url).map_err(|e| e.with("input", without_query(url)))
@@ -115,22 +121,28 @@ impl Store {
         self.again("write", path, || self.operator.write(path, bytes.clone())).await.map(drop)
     }
 
-    /// Proves that it can be written, read and deleted.
-    pub(crate) async fn probe(&self, path: &str) -> Result<()> {
+    /// Proves that a folder can be written, read and deleted; it must be empty.
+    pub(crate) async fn probe(&self, folder: &str) -> Result<()> {
         let proof = async {
-            self.write(path, "probe").await?;
-            self.read(path).await?;
-            self.delete(path).await
+            let path = format!("{folder}/probe");
+            self.write(&path, "probe").await?;
+            self.read(&path).await?;
+            self.delete_all(&format!("{folder}/")).await
         };
         proof.await.map_err(|e| e.with("key", "store"))
     }
 
-    /// The names of what lies directly in a folder; none when there is no such folder.
+    /// Makes a folder, where there is such a thing.
+    pub(crate) async fn make_folder(&self, folder: &str) -> Result<()> {
+        if self.is_local() {
+            self.again("make", folder, || self.operator.create_dir(folder)).await?;
+        }
+        Ok(())
+    }
+
+    /// The names of what lies directly in a folder.
     pub(crate) async fn names_in(&self, folder: &str) -> Result<Vec<String>> {
-        let found = match self.again("list", folder, || self.operator.list(folder)).await {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            found => found?,
-        };
+        let found = self.again("list", folder, || self.operator.list(folder)).await?;
         Ok(found.iter().filter(|e| e.metadata().is_file()).map(|e| e.name().to_owned()).collect())
     }
 
@@ -185,7 +197,8 @@ impl Store {
     /// Copies an object of another store into this one, in pieces.
     pub(crate) async fn copy_from(&self, other: &Self, from: &str, to: &str) -> Result<()> {
         let copy = async || -> opendal::Result<()> {
-            let mut source = other.operator.reader_with(from).chunk(CHUNK).await?.into_bytes_stream(..).await?;
+            let mut source =
+                other.operator.reader_with(from).chunk(CHUNK).await?.into_bytes_stream(..).await?;
             let mut target = self.operator.writer_with(to).chunk(CHUNK).await?;
             loop {
                 match source.try_next().await {
@@ -231,12 +244,15 @@ impl Store {
             return Ok(());
         }
         let fix = if self.label.starts_with("az:") { ": set AZURE_STORAGE_SAS_TOKEN" } else { "" };
-        Err(refusal(format!("this store cannot sign URLs with the credentials at hand, and machines need them{fix}"))
-            .with("key", "store")
-            .with("store", &self.label))
+        Err(refusal(format!(
+            "this store cannot sign URLs with the credentials at hand, and machines need them{fix}"
+        ))
+        .with("key", "store")
+        .with("store", &self.label))
     }
 
-    /// Repeats what failed for a moment: three times, after 0.5, 1 and 2 s.
+    /// Repeats what failed for a moment: three times, after 0.5, 1 and 2 s. A folder of this
+    /// machine does not fail for a moment.
     async fn again<T, F: IntoFuture<Output = opendal::Result<T>>>(
         &self,
         what: &'static str,
@@ -244,14 +260,14 @@ impl Store {
         attempt: impl Fn() -> F,
     ) -> Result<T> {
         let mut wait = Duration::from_millis(500);
-        for _ in 0..3 {
+        for _ in 0..if self.is_local() { 0 } else { 3 } {
             match attempt().await {
                 Err(e) if e.is_temporary() => SystemClock.sleep(wait).await,
                 done => return done.map_err(|e| self.error(what, path, e)),
             }
             wait *= 2;
         }
-        attempt().await.map_err(|e| self.error(what, path, e).retrying(Retry::Exhausted))
+        attempt().await.map_err(|e| self.error(what, path, e))
     }
 
     fn error(&self, what: &'static str, path: &str, error: opendal::Error) -> Error {
@@ -335,7 +351,10 @@ fn unknown_scheme(scheme: &str) -> Error {
         _ => "",
     };
     let near = if near.is_empty() { String::new() } else { format!("; {near:?} is meant, perhaps") };
-    refusal(format!("{scheme:?} is no known scheme: this build has {}, and plain paths{near}", known.join(", ")))
+    refusal(format!(
+        "{scheme:?} is no known scheme: this build has {}, and plain paths{near}",
+        known.join(", ")
+    ))
 }
 
 fn open_remote(scheme: &str, url: &str) -> Result<Operator> {
@@ -369,7 +388,10 @@ fn remote<C: Configurator + Default>(url: &str, environment: &[(&str, &str)]) ->
         _ => Vec::new(),
     };
     for key in uri.options().keys() {
-        if ["secret", "token", "password", "credential", "key_id", "account_key"].iter().any(|s| key.contains(s)) {
+        if ["secret", "token", "password", "credential", "key_id", "account_key"]
+            .iter()
+            .any(|s| key.contains(s))
+        {
             return Err(refusal(format!(
                 "{key:?} does not belong into a URL: credentials come from the environment"
             )));
@@ -437,6 +459,7 @@ mod tests {
         let store = Store::open(&format!("file://{}/a%20b", folder.path().display())).unwrap();
         assert!(folder.path().join("a b").is_dir());
         assert!(!store.has_any("job/").await.unwrap());
+        store.make_folder("job/signs/").await.unwrap();
         assert!(store.names_in("job/signs/").await.unwrap().is_empty());
         store.write("job/signs/1.1", "x").await.unwrap();
         store.write("job/signs/0.1", "y").await.unwrap();

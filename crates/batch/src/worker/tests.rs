@@ -17,18 +17,8 @@ struct Machine {
     child: Option<Child>,
 }
 
-const CAPABILITY: Capability = Capability {
-    spot: true,
-    price_max: true,
-    all_or_nothing: false,
-    native_expiry: false,
-    notice: None,
-    capacity_scores: false,
-    quotas: false,
-    launch_max: 1,
-    user_data_bytes_max: 16_384,
-    instance_id_command: "echo i-1",
-};
+const CAPABILITY: Capability =
+    Capability { instance_id_command: "echo i-1", ..skyfleet_core::mock::CAPABILITY };
 
 fn worker<'a>(command: &'a str, roster: &'a str) -> Worker<'a> {
     Worker { command, tasks: 3, task_timeout: None, roster, upload_headers: &[], poll: Poll::Local }
@@ -57,7 +47,8 @@ impl Machine {
 
     fn task(&self, serial: u64, index: u32, input: &str) -> Assignment {
         let path = |name: &str| self.path(&format!("{index}/{name}")).to_str().unwrap().to_owned();
-        let input_path = if input.is_empty() { String::new() } else { self.path(input).to_str().unwrap().to_owned() };
+        let input_path =
+            if input.is_empty() { String::new() } else { self.path(input).to_str().unwrap().to_owned() };
         Assignment {
             serial,
             index,
@@ -170,7 +161,10 @@ fn a_failing_command_reports_its_code_and_its_words() {
     machine.start();
     let status = machine.status(0);
     assert_eq!((status.exit, status.has_output), (Some(7), false));
-    assert_eq!((machine.read("0/stdout"), machine.read("0/stderr")), ("partial\n".into(), "no luck\n".into()));
+    assert_eq!(
+        (machine.read("0/stdout"), machine.read("0/stderr")),
+        ("partial\n".into(), "no luck\n".into())
+    );
 }
 
 #[test]
@@ -214,7 +208,9 @@ fn a_machine_that_goes_down_says_nothing_of_its_task() {
     let mut machine = Machine::new("echo $$ >../../../pid; sleep 300; true", |_| {});
     machine.deal(&protocol::inbox([&machine.task(1, 0, "")]));
     machine.start();
-    let pid = wait_until("the command", || fs::read_to_string(machine.path("machine/pid")).ok().filter(|p| p.ends_with('\n')));
+    let pid = wait_until("the command", || {
+        fs::read_to_string(machine.path("machine/pid")).ok().filter(|p| p.ends_with('\n'))
+    });
     signal(machine.child.as_ref().unwrap(), "-TERM");
     assert!(machine.wait_end().success());
     wait_until("the command's end", || (!alive(&pid)).then_some(()));
@@ -264,7 +260,9 @@ impl Server {
             reader.read_line(&mut line).unwrap();
             match line.trim().split_once(": ") {
                 None => break,
-                Some((key, value)) if key.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
+                Some((key, value)) if key.eq_ignore_ascii_case("content-length") => {
+                    length = value.parse().unwrap()
+                }
                 Some((key, value)) => typed |= key == "x-ms-blob-type" && value == "BlockBlob",
             }
         }
@@ -288,7 +286,8 @@ impl Server {
         };
         failed.push(target);
         let answer = answer.unwrap_or_default();
-        write!(stream, "HTTP/1.1 {code} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len()).unwrap();
+        write!(stream, "HTTP/1.1 {code} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len())
+            .unwrap();
         stream.write_all(&answer).unwrap();
     }
 
@@ -321,9 +320,13 @@ fn signed_urls_carry_a_task_there_and_back_through_a_store_that_stumbles() {
     let folder = tempfile::tempdir().unwrap();
     let roster = server.url("roster");
     let headers = ["x-ms-blob-type: BlockBlob".to_owned()];
-    let script = Worker { poll: Poll::Remote, upload_headers: &headers, ..worker("wc -c <\"$SKYFLEET_INPUT\"; basename \"$SKYFLEET_INPUT\"; : >\"$SKYFLEET_OUTPUT\"", &roster) }
-        .script(&CAPABILITY)
-        .unwrap();
+    let script = Worker {
+        poll: Poll::Remote,
+        upload_headers: &headers,
+        ..worker("wc -c <\"$SKYFLEET_INPUT\"; basename \"$SKYFLEET_INPUT\"; : >\"$SKYFLEET_OUTPUT\"", &roster)
+    }
+    .script(&CAPABILITY)
+    .unwrap();
     let assignment = Assignment {
         serial: 1,
         attempt: 1,
