@@ -125,6 +125,7 @@ impl Inner {
         state.tell(sent, now);
         state.roster.launching(attempt, &intent.slots);
         state.intents.insert(attempt, intent);
+        state.abandoned.insert(attempt);
         attempt
     }
 
@@ -132,19 +133,18 @@ impl Inner {
     /// the list, and only when nothing of it is there the same token is sent again.
     async fn send(&self, attempt: u32) -> Answer {
         let Some(Intent { request, .. }) = self.state().intents.get(&attempt).cloned() else {
+            self.state().abandoned.remove(&attempt);
             return Answer::Settled { instances: 0, shortfalls: Vec::new(), replayed: false };
         };
+        let _under_way = UnderWay::new(self, attempt);
         for sends in 1.. {
             if self.state().closing {
                 let error = Error::new(ErrorKind::Conflict, "the fleet is being torn down");
                 return self.settle_error(attempt, error);
             }
             let sent = self.clock.now();
-            let answer = {
-                let _under_way = UnderWay::new(self, sent);
-                self.provider.launch(&request).await
-            };
-            let error = match answer {
+            self.state().launched_last = sent;
+            let error = match self.provider.launch(&request).await {
                 Ok(launched) => return self.settle(attempt, launched, sent).await,
                 Err(error) => error,
             };
@@ -227,26 +227,19 @@ impl Inner {
         seated
     }
 
-    /// Finds out what became of launches whose futures were dropped. Answers how many instances
-    /// took a slot.
+    /// Finds out what became of launches that were dropped, or got no answer at all.
     ///
     /// # Errors
     /// Those of the provider's list.
-    pub(crate) async fn resolve(&self) -> Result<u32> {
-        let open: Vec<u32> = {
-            let state = self.state();
-            if state.calls > 0 { Vec::new() } else { state.intents.keys().copied().collect() }
-        };
-        let mut seated = 0;
-        for attempt in open {
+    pub(crate) async fn resolve(&self) -> Result<()> {
+        let next = || self.state().abandoned.first().copied();
+        while let Some(attempt) = next() {
             // The same token again: the cloud answers with what it bought then, or buys it now.
-            match self.send(attempt).await {
-                Answer::Settled { instances, .. } => seated += instances,
-                Answer::Used => {}
-                Answer::Unknown(error) => return Err(error),
+            if let Answer::Unknown(error) = self.send(attempt).await {
+                return Err(error);
             }
         }
-        Ok(seated)
+        Ok(())
     }
 }
 
@@ -278,23 +271,30 @@ pub(crate) fn is_fatal(kind: ErrorKind) -> bool {
     )
 }
 
-/// A launch call under way; dropped with the future that made it.
-struct UnderWay<'a>(&'a Inner);
+/// A launch that a future is at work on. If it is dropped before the outcome is known, the launch is
+/// there for others to resolve.
+struct UnderWay<'a> {
+    inner: &'a Inner,
+    attempt: u32,
+}
 
 impl<'a> UnderWay<'a> {
-    fn new(inner: &'a Inner, sent: Timestamp) -> Self {
+    fn new(inner: &'a Inner, attempt: u32) -> Self {
         let mut state = inner.state();
         state.calls += 1;
-        state.launched_last = state.launched_last.max(sent);
-        Self(inner)
+        state.abandoned.remove(&attempt);
+        Self { inner, attempt }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let now = self.0.clock.now();
-        let mut state = self.0.state();
+        let now = self.inner.clock.now();
+        let mut state = self.inner.state();
         state.calls -= 1;
         state.launched_last = state.launched_last.max(now);
+        if state.intents.contains_key(&self.attempt) {
+            state.abandoned.insert(self.attempt);
+        }
     }
 }

@@ -70,7 +70,8 @@ impl Inner {
     pub(crate) async fn launch(&self) -> Result<LaunchReport> {
         let _one_at_a_time = self.launching.lock().await;
         self.begin();
-        let attached = self.find_living().await? > 0;
+        self.find_living().await?;
+        let attached = self.state().roster.held() > 0;
         let mut round = Rounds::default();
         let outcome = self.fill_up(&mut round).await;
 
@@ -132,8 +133,8 @@ impl Inner {
         state.touched = now;
     }
 
-    /// Takes over what lives of this fleet. Answers how many instances were not known before.
-    async fn find_living(&self) -> Result<u32> {
+    /// Takes over what lives of this fleet.
+    async fn find_living(&self) -> Result<()> {
         let mut listed = self.provider.list(&self.selector()).await?;
         let now = self.clock.now();
         let alive = listed.iter().filter(|i| i.state.is_alive()).count() as u32;
@@ -143,11 +144,9 @@ impl Inner {
         if young && alive < self.config.spec.target {
             listed = self.list_after_grace().await?;
         }
-        let before = self.state().roster.held();
         self.take_over(&listed);
         self.mark_running(&listed);
-        self.resolve().await?;
-        Ok(self.state().roster.held().saturating_sub(before))
+        self.resolve().await
     }
 
     /// What is listed as running needs no look to be known as such.
@@ -186,7 +185,6 @@ impl Inner {
                     Error::new(ErrorKind::Conflict, "the fleet is being torn down").at("fleet.launch")
                 );
             }
-            let now = self.clock.now();
             let error = match self.round(round, slots, begun).await {
                 Ok(true) => continue,
                 Ok(false) => round.shortfalls.latest(),
@@ -203,8 +201,8 @@ impl Inner {
             }
             // On demand stands in from a moment on: until then spot may come.
             let on_demand = match spec.market {
-                MarketMix::Mixed { on_demand_after: Some(after), .. } => {
-                    Some(begun + after).filter(|at| *at > now)
+                MarketMix::Mixed { on_demand_after: Some(after), .. } if !round.on_demand => {
+                    Some(begun + after)
                 }
                 _ => None,
             };
@@ -222,11 +220,11 @@ impl Inner {
         let found = self.search(count).await?;
         let mut terms = self.terms();
         if let MarketMix::Mixed { on_demand_after: Some(after), .. } = spec.market
+            && round.rounds > 0
             && since(begun, self.clock.now()) >= after
-            && begun + after <= self.clock.now()
-            && (round.rounds > 0 || !after.is_zero())
         {
             terms.market = Some(Market::OnDemand);
+            round.on_demand = true;
         }
         round.rounds += 1;
         let plan = crate::plan(spec, &found, count, &terms)?;
@@ -286,6 +284,8 @@ struct Rounds {
     plan: Option<Plan>,
     shortfalls: Shortfalls,
     rounds: u32,
+    /// On demand has stood in for spot.
+    on_demand: bool,
     idle: u32,
     conflicts: u32,
     waits: u32,

@@ -25,6 +25,8 @@ pub struct Situation<'a> {
     pub ended: &'a [Ended],
     /// When each pool took instances of this fleet back, oldest first.
     pub interruptions: &'a BTreeMap<OfferId, Vec<Timestamp>>,
+    /// For how long the slot has waited for an instance.
+    pub waited: Duration,
     /// The markets that the user allows.
     pub markets: &'a MarketMix,
 }
@@ -59,7 +61,8 @@ pub enum Replacement {
 ///
 /// A pool is left alone by a slot that lost an instance in it, and by the whole fleet after
 /// `pool_interruptions_max` interruptions. A slot that was interrupted `slot_interruptions_max`
-/// times is filled on demand, where the user's market mix allows it. Only what happened within
+/// times is filled on demand, where the user's market mix allows it; so is one that has waited for
+/// spot as long as the mix says (`on_demand_after`). Only what happened within
 /// `memory` counts: after that the next replacement is bought on spot again. An instance that runs on
 /// demand is not ended for a cheaper one: the work on it would be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,9 @@ impl PreemptionPolicy for AnotherPool {
             MarketMix::OnDemand => Market::OnDemand,
             MarketMix::Spot => Market::Spot,
             MarketMix::Mixed { .. } if tired => Market::OnDemand,
+            MarketMix::Mixed { on_demand_after: Some(after), .. } if situation.waited >= *after => {
+                Market::OnDemand
+            }
             // The fixed on-demand share stays what it is: its slots are refilled on demand.
             MarketMix::Mixed { .. } => match situation.ended.last() {
                 Some(last) if !last.preempted => last.offer.market,
@@ -197,7 +203,13 @@ mod tests {
         for end in ended {
             interruptions.entry(end.offer.clone()).or_default().push(end.at);
         }
-        let situation = Situation { now: second(now), ended, interruptions: &interruptions, markets };
+        let situation = Situation {
+            now: second(now),
+            ended,
+            interruptions: &interruptions,
+            waited: Duration::ZERO,
+            markets,
+        };
         match policy.replacement(&situation) {
             Replacement::Buy { market, avoid } => (market, avoid),
             Replacement::None => panic!("these policies always replace"),
@@ -228,6 +240,7 @@ mod tests {
             now: second(10),
             ended: &[],
             interruptions: &interruptions,
+            waited: Duration::ZERO,
             markets: &MarketMix::Spot,
         };
         assert_eq!(

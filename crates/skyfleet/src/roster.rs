@@ -47,6 +47,8 @@ pub(crate) struct Place {
     pub(crate) missing: Option<Timestamp>,
     /// A launch for it is under way.
     pub(crate) filling: bool,
+    /// Since when it wants an instance.
+    pub(crate) wanted: Option<Timestamp>,
     /// It is not filled before.
     pub(crate) not_before: Option<Timestamp>,
     /// Who held it before, when the slot is empty.
@@ -69,6 +71,7 @@ impl Roster {
             running: false,
             missing: None,
             filling: false,
+            wanted: None,
             not_before: None,
             before: None,
             ended: Vec::new(),
@@ -180,7 +183,8 @@ impl Roster {
         let early = self.early.remove(&instance.id);
         place.slot.generation += 1;
         place.slot.instance = Some(instance);
-        (place.doomed, place.running, place.missing, place.not_before) = (false, false, None, None);
+        (place.doomed, place.running, place.missing) = (false, false, None);
+        (place.wanted, place.not_before) = (None, None);
         if let Some(preemption) = early {
             self.preempted(&preemption, events);
         }

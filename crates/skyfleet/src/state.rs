@@ -45,7 +45,9 @@ pub(crate) struct State {
     pub(crate) fresh: bool,
     /// Launches whose outcome is not known yet.
     pub(crate) intents: BTreeMap<u32, Intent>,
-    /// Launches under way just now; a future that is dropped takes its own away.
+    /// Those of them that no future is at work on.
+    pub(crate) abandoned: BTreeSet<u32>,
+    /// Launches that a future is at work on; one that is dropped takes its own away.
     pub(crate) calls: u32,
     pub(crate) launched_last: Timestamp,
     pub(crate) prepared: Option<(FleetBlueprint, Prepared)>,
@@ -88,6 +90,7 @@ impl Inner {
             skip: 1,
             fresh: false,
             intents: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
             calls: 0,
             launched_last: now,
             prepared: None,

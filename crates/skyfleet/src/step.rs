@@ -5,6 +5,7 @@ use skyfleet_core::{Instance, InstanceId, InstanceState, Market, OfferId, Preemp
 
 use crate::policy::{PreemptionPolicy, Replacement, Situation};
 use crate::roster::{Place, Roster, VISIBILITY_GRACE};
+use crate::state::since;
 use crate::{EventKind, MarketMix};
 
 /// How long an instance that was told its end, and was replaced, may live on before it is given
@@ -225,13 +226,15 @@ fn fills(
     }
     let mut groups = BTreeMap::<Replacement, Vec<u32>>::new();
     for place in &mut roster.places {
-        let wants = !place.filling
-            && (place.slot.instance.is_none() || place.doomed)
-            && place.not_before.is_none_or(|at| at <= now);
-        if !wants {
+        if place.slot.instance.is_some() && !place.doomed {
             continue;
         }
-        let situation = Situation { now, ended: &place.ended, interruptions: &roster.interruptions, markets };
+        let waited = since(*place.wanted.get_or_insert(now), now);
+        if place.filling || place.not_before.is_some_and(|at| at > now) {
+            continue;
+        }
+        let (ended, interruptions) = (place.ended.as_slice(), &roster.interruptions);
+        let situation = Situation { now, ended, interruptions, waited, markets };
         let replacement = policy.replacement(&situation);
         if replacement != Replacement::None {
             place.filling = true;

@@ -59,6 +59,9 @@ impl Inner {
                                 }
                             }
                         }
+                        if self.has_dropped() {
+                            fills.push(self.resolve_dropped().boxed());
+                        }
                         self.watch_limits();
                         look = self.look(self.until_next_look()).boxed();
                     }
@@ -91,6 +94,10 @@ impl Inner {
         if let Err(error) = self.resolve().await {
             self.tell(EventKind::Trouble { reason: error.to_string() });
         }
+    }
+
+    fn has_dropped(&self) -> bool {
+        !self.state().abandoned.is_empty()
     }
 
     /// Looks at the cloud after a while. The list comes first: an end that is in it then finds its
@@ -152,26 +159,26 @@ impl Inner {
         actions
     }
 
-    /// Buys instances for slots that were marked as being filled. Whatever happens, the marks are
-    /// gone in the end, or belong to a launch that is noted.
-    async fn fill(&self, slots: Vec<u32>, market: Market, avoid: Vec<OfferId>) {
+    /// Buys instances for slots that were marked as being filled. Whatever happens, also if it is
+    /// dropped before it is polled, the marks are gone in the end or belong to a launch that is noted.
+    fn fill(&self, slots: Vec<u32>, market: Market, avoid: Vec<OfferId>) -> impl Future<Output = ()> + '_ {
         let mut marks = Marks { inner: self, slots, retry_at: None };
-        let outcome = self.fill_slots(marks.slots.clone(), market, avoid).await;
-        let now = self.clock.now();
-        let mut state = self.state();
-        match outcome {
-            Ok(instances) if instances > 0 => state.dry = 0,
-            outcome => {
-                let wait = DRY_FIRST.saturating_mul(1 << state.dry.min(4)).min(DRY_MAX);
-                state.dry += 1;
-                marks.retry_at = Some(now + wait);
-                if let Err(error) = outcome {
-                    let reason = format!("cannot fill {} slots now: {error}", marks.slots.len());
-                    state.tell(EventKind::Trouble { reason }, now);
-                }
+        async move {
+            let outcome = self.fill_slots(marks.slots.clone(), market, avoid).await;
+            let now = self.clock.now();
+            let mut state = self.state();
+            if matches!(outcome, Ok(instances) if instances > 0) {
+                state.dry = 0;
+                return;
+            }
+            let wait = DRY_FIRST.saturating_mul(1 << state.dry.min(4)).min(DRY_MAX);
+            state.dry += 1;
+            marks.retry_at = Some(now + wait);
+            if let Err(error) = outcome {
+                let reason = format!("cannot fill {} slots now: {error}", marks.slots.len());
+                state.tell(EventKind::Trouble { reason }, now);
             }
         }
-        drop(state);
     }
 
     async fn fill_slots(&self, slots: Vec<u32>, market: Market, avoid: Vec<OfferId>) -> Result<u32> {

@@ -176,6 +176,7 @@ impl Inner {
             state.meter.ended(&id, now);
         }
         state.intents.clear();
+        state.abandoned.clear();
         state.prepared = None;
         let spent = state.meter.bill(now).spent;
         state.tell(EventKind::TornDown { leftovers: leftovers.len() as u32, spent }, now);
