@@ -182,11 +182,7 @@ async fn an_empty_pool_is_a_shortfall_that_adds_up() {
             assert_eq!(shortfall.reason.kind(), ErrorKind::NoCapacity);
             assert!(shortfall.reason.scope().is_some() && shortfall.reason.fact("code").is_some());
         }
-        let all = LaunchRequest {
-            token: Token::derive(&bed.owner, &bed.fleet, 1),
-            count_min: 6,
-            ..request
-        };
+        let all = LaunchRequest { token: Token::derive(&bed.owner, &bed.fleet, 1), count_min: 6, ..request };
         let none = bed.provider.launch(&all).await.unwrap();
         assert!(none.instances.is_empty());
         assert_eq!(none.shortfalls.iter().map(|s| s.count).sum::<u32>(), 6);
@@ -249,8 +245,7 @@ async fn an_instance_that_its_user_ended_is_no_preemption() {
         let ids: Vec<_> = launched.instances.iter().map(|i| i.id.clone()).collect();
         bed.provider.terminate(&ids).await.unwrap();
         bed.sleep(600).await;
-        let page =
-            bed.provider.preemptions(&Selector::owner(&bed.owner), &Cursor::start()).await.unwrap();
+        let page = bed.provider.preemptions(&Selector::owner(&bed.owner), &Cursor::start()).await.unwrap();
         assert!(page.preemptions.is_empty());
         bed.tear_down().await;
     })
@@ -292,4 +287,63 @@ async fn another_owner_sees_and_loses_nothing() {
         bed.tear_down().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_long_teardown_paces_itself_and_only_its_first_call_is_refused() {
+    let bed = bed(Cloud::Gcp);
+    let mut request = bed.request(Market::OnDemand, 1_000).await;
+    let offer = bed.pools(Market::OnDemand).await.remove(0);
+    for quota in offer.quotas.iter() {
+        let (region, name) = quota.as_str().split_once('/').unwrap();
+        bed.fault(&format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":100000}}"#));
+    }
+    let mut ids = Vec::new();
+    for attempt in 0..2 {
+        request.token = Token::derive(&bed.owner, &bed.fleet, attempt);
+        let launched = bed.provider.launch(&request).await.unwrap();
+        assert_eq!(launched.shortfalls, []);
+        ids.extend(launched.instances.into_iter().map(|instance| instance.id));
+    }
+    let before = bed.clock.now();
+    assert_eq!(bed.provider.terminate(&ids).await.unwrap().ending.len(), 2_000);
+    let took = bed.clock.now().duration_since(before).as_secs();
+    assert!((1..=120).contains(&took), "2,000 deletions at 1,500 a minute took {took} s");
+    bed.fault(r#"{"kind":"throttle","rps":0.001,"burst":1}"#);
+    let selector = Selector::owner(&bed.owner);
+    let (first, second) = (bed.provider.list(&selector).await, bed.provider.list(&selector).await);
+    assert_eq!(second.or(first).unwrap_err().kind(), ErrorKind::RateLimited);
+    for (id, _) in bed.provider.world().faults() {
+        bed.provider.world().lift(id);
+    }
+    bed.sleep(120).await;
+    bed.tear_down().await;
+}
+
+#[tokio::test]
+async fn a_region_that_does_not_answer_makes_the_inventory_no_proof() {
+    let bed = bed(Cloud::Aws);
+    bed.fault(r#"{"kind":"error","action":"DescribeTags"}"#);
+    let inventory = bed.provider.inventory(&bed.owner).await.unwrap();
+    assert!(inventory.resources.is_empty() && !inventory.unreached.is_empty());
+    assert!(!inventory.proves_empty());
+}
+
+#[tokio::test]
+async fn slow_answers_take_the_worlds_time() {
+    let bed = bed(Cloud::Neutral);
+    bed.fault(r#"{"kind":"latency","action":"instances.list","ms":4000}"#);
+    let (before, regions) = (bed.clock.now(), bed.provider.world().look(|kernel| kernel.regions().len()));
+    bed.list().await;
+    assert_eq!(bed.clock.now().duration_since(before).as_secs(), 4 * regions as i64);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_world_is_refused() {
+    let bed = bed(Cloud::Neutral);
+    let selector = Selector::owner(&bed.owner);
+    for text in ["sim-1", "sim-", "sim--1", "42", "aws:7"] {
+        let error = bed.provider.preemptions(&selector, &Cursor::new(text)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
+    }
 }
