@@ -135,9 +135,8 @@ impl Kernel {
     /// On Azure a network interface stays when nobody asked for its deletion with the machine.
     fn keep_interface(&mut self, m: u32) {
         let machine = &self.machines[m as usize];
-        let id = machine
-            .id
-            .replace("Microsoft.Compute/virtualMachines", "Microsoft.Network/networkInterfaces");
+        let id =
+            machine.id.replace("Microsoft.Compute/virtualMachines", "Microsoft.Network/networkInterfaces");
         let fixture = Fixture {
             kind: FixtureKind::Interface,
             id: id.into(),
@@ -159,7 +158,9 @@ impl Kernel {
             LineKind::Address => ("eipalloc-", "/addresses/", "Microsoft.Network/publicIPAddresses"),
         };
         match self.cloud() {
-            Cloud::Neutral => format!("{id}-{}", if line.kind == LineKind::Disk { "disk" } else { "address" }),
+            Cloud::Neutral => {
+                format!("{id}-{}", if line.kind == LineKind::Disk { "disk" } else { "address" })
+            }
             Cloud::Aws => id.replacen("i-", aws, 1),
             Cloud::Gcp => id.replacen("/instances/", gcp, 1),
             Cloud::Azure => id.replacen("Microsoft.Compute/virtualMachines", azure, 1),

@@ -374,13 +374,11 @@ fn share_out(missing: u32, closed: Vec<Closed>) -> Vec<Missing> {
 }
 
 /// The refusal of a name, with those that look like it.
-pub(crate) fn unknown<'a>(
-    what: &'static str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Refusal {
-    let mut near: Vec<(f64, &str)> =
-        known.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(like, _)| *like > 0.7).collect();
+pub(crate) fn unknown<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
+    let mut near: Vec<(f64, &str)> = known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(like, _)| *like > 0.7)
+        .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     let nearest = near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect();
     Refusal::Unknown { what, name: name.to_owned(), nearest }

@@ -15,6 +15,7 @@
 
 /// What each cloud sells, where, and at what list price.
 pub mod catalog;
+mod drive;
 mod end;
 mod event;
 /// What goes wrong on purpose.

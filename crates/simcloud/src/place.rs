@@ -75,11 +75,17 @@ mod tests {
 
     fn placed(spread: Spread, zones: &[usize], rooms: &[u32], count: u32) -> Vec<u32> {
         let mut left = rooms.to_vec();
-        place(spread, zones, count, |pool, n| rooms[pool].min(n), |pool, n| {
-            let taken = left[pool].min(n);
-            left[pool] -= taken;
-            taken
-        })
+        place(
+            spread,
+            zones,
+            count,
+            |pool, n| rooms[pool].min(n),
+            |pool, n| {
+                let taken = left[pool].min(n);
+                left[pool] -= taken;
+                taken
+            },
+        )
     }
 
     #[test]

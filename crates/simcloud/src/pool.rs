@@ -114,7 +114,7 @@ fn size(catalog: &Catalog, offer: &Offer, seed: u64, settings: &PoolSettings) ->
     if catalog.cloud() == Cloud::Neutral {
         return 1_000_000;
     }
-    let (least, most, sold_out) = match catalog.scarcity(offer.instance_type.name.as_str()) {
+    let (least, most, sold_out): (f64, f64, f64) = match catalog.scarcity(offer.instance_type.name.as_str()) {
         Scarcity::Plenty => (1_000.0, 20_000.0, 0.02),
         Scarcity::Tight => (50.0, 2_000.0, 0.10),
         Scarcity::Scarce => (1.0, 100.0, 0.40),
@@ -125,7 +125,7 @@ fn size(catalog: &Catalog, offer: &Offer, seed: u64, settings: &PoolSettings) ->
     if empty < sold_out {
         return 0;
     }
-    let machines_of_8 = least * (most / least as f64).powf(level);
+    let machines_of_8 = least * f64::powf(most / least, level);
     (machines_of_8 * 8.0 / f64::from(offer.instance_type.vcpus.max(8))).ceil() as u32
 }
 

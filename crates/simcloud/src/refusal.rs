@@ -95,11 +95,11 @@ impl Closed {
     /// What this closes, no more than the cloud says.
     pub fn scope(&self) -> Scope {
         match self {
-            Self::Capacity(offer) | Self::NotSold(offer) | Self::Price { offer, .. } => Scope::Offer(offer.clone()),
-            Self::Zone(zone) => Scope::Zone(zone.clone()),
-            Self::Restricted(offer) => {
-                Scope::TypeInZone(offer.instance_type.clone(), offer.zone.clone())
+            Self::Capacity(offer) | Self::NotSold(offer) | Self::Price { offer, .. } => {
+                Scope::Offer(offer.clone())
             }
+            Self::Zone(zone) => Scope::Zone(zone.clone()),
+            Self::Restricted(offer) => Scope::TypeInZone(offer.instance_type.clone(), offer.zone.clone()),
             Self::Quota { id, .. } => Scope::Quota(id.clone()),
         }
     }

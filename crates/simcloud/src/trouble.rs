@@ -48,8 +48,7 @@ impl Trouble {
                 continue;
             }
             if let Fault::Capacity { available: Some(available), .. } = fault {
-                *available =
-                    if back { *available + machines } else { available.saturating_sub(machines) };
+                *available = if back { *available + machines } else { available.saturating_sub(machines) };
             }
         }
     }
@@ -83,11 +82,7 @@ impl Trouble {
     }
 
     /// The failure of this answer, if the dice say so: status, code, and on which side it fails.
-    pub(crate) fn failure(
-        &self,
-        action: &str,
-        rng: &mut impl RngExt,
-    ) -> Option<(u16, Option<String>, When)> {
+    pub(crate) fn failure(&self, action: &str, rng: &mut impl RngExt) -> Option<(u16, Option<String>, When)> {
         self.faults.values().find_map(|fault| match fault {
             Fault::Error { action: which, probability, status, code, when, .. }
                 if about(which, action) && rng.random::<f64>() < *probability =>
@@ -120,9 +115,10 @@ fn replaces(new: &Fault, old: &Fault) -> bool {
         ) => (zone, instance_type, market) == (z, t, m),
         (Throttle { action, .. }, Throttle { action: a, .. }) => action == a,
         (Quota { region, name, .. }, Quota { region: r, name: n, .. }) => (region, name) == (r, n),
-        (SkuRestriction { region, instance_type, .. }, SkuRestriction { region: r, instance_type: t, .. }) => {
-            (region, instance_type) == (r, t)
-        }
+        (
+            SkuRestriction { region, instance_type, .. },
+            SkuRestriction { region: r, instance_type: t, .. },
+        ) => (region, instance_type) == (r, t),
         (Latency { action, .. }, Latency { action: a, .. }) => action == a,
         (Stale { .. }, Stale { .. }) => true,
         _ => false,
@@ -161,13 +157,8 @@ impl Kernel {
         }
         let detail = serde_json::to_string(&fault).unwrap_or_else(|_| fault.kind().to_owned());
         self.log(EventKind::Fault, About::Fault(detail.into()));
-        let old: Vec<FaultId> = self
-            .trouble
-            .faults
-            .iter()
-            .filter(|(_, old)| replaces(&fault, old))
-            .map(|(id, _)| *id)
-            .collect();
+        let old: Vec<FaultId> =
+            self.trouble.faults.iter().filter(|(_, old)| replaces(&fault, old)).map(|(id, _)| *id).collect();
         for id in old {
             self.lift(id);
         }

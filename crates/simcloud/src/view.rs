@@ -3,9 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::{
-    Availability, InstanceState, Offer, OfferId, Region, Timestamp, UsdPerHour, Zone, tag,
-};
+use skyfleet_core::{Availability, InstanceState, Offer, OfferId, Region, Timestamp, UsdPerHour, Zone, tag};
 
 use crate::event::{About, Event, EventKind, WorldEvent};
 use crate::kernel::Kernel;
@@ -141,7 +139,8 @@ impl Kernel {
         let state = machine.state_at(at);
         let up = state > InstanceState::Pending && state < InstanceState::Terminated;
         let host = m.to_be_bytes();
-        let ip = |high: [u8; 2], on: bool| on.then(|| Ipv4Addr::new(high[0], high[1], host[2], host[3]).into());
+        let ip =
+            |high: [u8; 2], on: bool| on.then(|| Ipv4Addr::new(high[0], high[1], host[2], host[3]).into());
         let lines = machine.lines.0 as usize + 1..machine.lines.1 as usize;
         MachineView {
             id: machine.id.clone(),
@@ -215,7 +214,7 @@ impl Kernel {
         Some(share.min(100) as u8)
     }
 
-    /// The spot price of an offer and when it was set; `None` for what has no market.
+    /// What an hour of an offer costs now; `None` for what is not sold, or has no known price.
     pub fn price(&self, id: &OfferId) -> Option<UsdPerHour> {
         let pool = self.setup.catalog.offer_index(id)?;
         self.pools[pool].price(self.now).known()
@@ -259,7 +258,9 @@ impl Kernel {
                 let machine = &self.machines[*m as usize];
                 let notice = machine.notice.filter(|_| event.kind == EventKind::Notice);
                 let detail = match event.kind {
-                    EventKind::Notice | EventKind::Reclaim if machine.by_price => self.setup.rules.reason_price,
+                    EventKind::Notice | EventKind::Reclaim if machine.by_price => {
+                        self.setup.rules.reason_price
+                    }
                     EventKind::Notice | EventKind::Reclaim => self.setup.rules.reason_capacity,
                     _ => "",
                 };

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use skyfleet_core::{Clock, Error, ErrorKind, Region, Result};
 use tokio::sync::Notify;
 
 use crate::catalog::{Catalog, Cloud};
+use crate::drive;
 use crate::event::WorldEvent;
 use crate::fault::{Fault, When};
-use crate::kernel::{Errand, Kernel, Setup};
+use crate::kernel::{Kernel, Setup};
 use crate::launch::unknown;
 use crate::ledger::LedgerReport;
 use crate::process::ProcessHost;
@@ -36,7 +37,8 @@ pub struct WorldOptions {
     pub scenario: Scenario,
     /// Only these regions; empty for all of the catalogue.
     pub regions: Vec<Region>,
-    /// Whether machines run their user data as local processes.
+    /// Whether machines run their user data as local processes. Not with a state file: processes
+    /// end with their program, and the world of the file outlives it.
     pub processes: bool,
     /// A file that several programs share as one world.
     pub state: Option<PathBuf>,
@@ -102,24 +104,21 @@ pub struct CallCount {
 
 /// A simulated cloud: a cheap handle, all clones are the same world.
 #[derive(Clone)]
-pub struct World(Arc<Shared>);
+pub struct World(pub(crate) Arc<Shared>);
 
-struct Shared {
-    clock: Arc<dyn Clock>,
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     state: Option<StateFile>,
     /// Something earlier than expected is due.
-    sooner: Arc<Notify>,
-    driven: AtomicBool,
+    pub(crate) sooner: Arc<Notify>,
+    pub(crate) driven: AtomicBool,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     kernel: Kernel,
-    host: Option<ProcessHost>,
+    pub(crate) host: Option<ProcessHost>,
 }
-
-/// How long a process may go on after SIGTERM, in real time.
-const GRACE: Duration = Duration::from_secs(2);
 
 impl World {
     /// Makes a world, or opens the one in the state file.
@@ -129,6 +128,10 @@ impl World {
     /// one, or of another cloud; `Unavailable` when it cannot be read, or when processes cannot be
     /// run here.
     pub fn new(options: WorldOptions) -> Result<Self> {
+        let processes = options.processes && options.state.is_none();
+        if processes != options.processes {
+            tracing::warn!("machines of a world in a state file run no processes");
+        }
         let catalog = Catalog::of(options.cloud);
         for region in &options.regions {
             if !catalog.has_region(region.as_str()) {
@@ -140,7 +143,7 @@ impl World {
             catalog,
             scenario: options.scenario,
             regions: options.regions.into_iter().collect::<BTreeSet<_>>(),
-            processes: options.processes,
+            processes,
         };
         let mut kernel = Kernel::new(setup, options.seed, options.clock.now());
         let state = options.state.as_deref().map(StateFile::new);
@@ -156,7 +159,7 @@ impl World {
                 kernel.adopt(read);
             }
         }
-        let host = options.processes.then(ProcessHost::new).transpose()?;
+        let host = processes.then(ProcessHost::new).transpose()?;
         Ok(Self(Arc::new(Shared {
             clock: options.clock,
             inner: Mutex::new(Inner { kernel, host }),
@@ -272,41 +275,7 @@ impl World {
         saved.map_err(|error| bad_state(path, error))
     }
 
-    /// Keeps the world going by itself, so that processes start and end at their time. Without it
-    /// the world catches up whenever it is called. Must be called inside a tokio runtime; calling
-    /// it again changes nothing.
-    pub fn drive(&self) {
-        if self.0.driven.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let (weak, clock, sooner) = (Arc::downgrade(&self.0), self.0.clock.clone(), self.0.sooner.clone());
-        tokio::spawn(async move {
-            // The handle is let go before each wait: a world that nobody else holds ends.
-            while let Some(next) = weak.upgrade().map(|shared| Self(shared).look(|kernel| kernel.next_due())) {
-                let Some(next) = next else {
-                    sooner.notified().await;
-                    continue;
-                };
-                let wait = Duration::try_from(next.duration_since(clock.now())).unwrap_or_default();
-                tokio::select! {
-                    () = clock.sleep(wait) => {}
-                    () = sooner.notified() => {}
-                }
-            }
-        });
-    }
-
-    /// [`drive`](World::drive), when machines run processes and a tokio runtime is there.
-    pub fn drive_if_needed(&self) {
-        if !self.0.driven.load(Ordering::Relaxed)
-            && self.lock().host.is_some()
-            && tokio::runtime::Handle::try_current().is_ok()
-        {
-            self.drive();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -333,7 +302,7 @@ impl World {
         }
         let errands = std::mem::take(&mut kernel.errands);
         if let Some(host) = host {
-            errands.iter().for_each(|errand| run(kernel, host, errand));
+            errands.iter().for_each(|errand| drive::run(kernel, host, errand));
         }
         if let (true, Some(file)) = (writes, &self.0.state) {
             file.save(kernel)?;
@@ -345,26 +314,6 @@ impl World {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.sooner.notify_one();
-    }
-}
-
-fn run(kernel: &Kernel, host: &mut ProcessHost, errand: &Errand) {
-    let m = match errand {
-        Errand::Stop(id) => return host.stop(id, GRACE),
-        Errand::Start(m) => *m,
-    };
-    let view = kernel.view(m, kernel.now());
-    let script = &kernel.lots[kernel.machines[m as usize].lot as usize].spec.user_data;
-    let market = view.offer.market.to_string();
-    let env = [
-        ("SKYFLEET_INSTANCE_ID", &*view.id),
-        ("SKYFLEET_REGION", view.region.as_str()),
-        ("SKYFLEET_ZONE", view.offer.zone.as_str()),
-        ("SKYFLEET_INSTANCE_TYPE", view.offer.instance_type.as_str()),
-        ("SKYFLEET_MARKET", &market),
-    ];
-    if let Err(error) = host.start(&view.id, script, &env) {
-        tracing::warn!(%error, instance = %view.id, "the user data did not start");
     }
 }
 
@@ -415,9 +364,7 @@ impl Kernel {
         if let Some((status, code, When::Before)) = failure {
             return Err(Refusal::Failed { status, code, acted: false });
         }
-        self.limits
-            .admit(call.action, call.region, call.resources, self.now)
-            .map_err(Refusal::Throttled)?;
+        self.limits.admit(call.action, call.region, call.resources, self.now).map_err(Refusal::Throttled)?;
         let done = act(self)?;
         match failure {
             Some((status, code, When::After)) => Err(Refusal::Failed { status, code, acted: true }),

@@ -7,7 +7,8 @@ use skyfleet_core::Market;
 use skyfleet_simcloud::{Cloud, LineKind, Refusal};
 
 /// Fixed boot times, so that seconds can be counted.
-const STEADY: &str = "[market]\nprocess = \"constant\"\n[boot]\nmedian_s = 10\nsigma = 0\nstraggler_share = 0\n";
+const STEADY: &str =
+    "[market]\nprocess = \"constant\"\n[boot]\nmedian_s = 10\nsigma = 0\nstraggler_share = 0\n";
 
 #[test]
 fn a_short_life_costs_the_documented_minimum() {
@@ -137,8 +138,7 @@ fn an_outbid_machine_goes_for_its_price() {
     std::fs::write(trace.path().join("t.csv"), "time_s,capacity,price_usd_per_hour\n3600,,9.5\n").unwrap();
     let scenario = "[market]\nprocess = \"trace\"\ntrace = \"t.csv\"\n";
     let bed = Bed::with(Cloud::Aws, "", |options| {
-        options.scenario =
-            skyfleet_simcloud::Scenario::parse(scenario, "test.toml", trace.path()).unwrap();
+        options.scenario = skyfleet_simcloud::Scenario::parse(scenario, "test.toml", trace.path()).unwrap();
     });
     let mut order = bed.order(Market::Spot, 2);
     let max = bed.price(&order);

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use skyfleet_core::{
-    CapacitySearch, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, QuotaId, Region, Result, Signal, SignalQuery,
+    CapacitySearch, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, QuotaId, Region, Result, Signal,
+    SignalQuery,
 };
 use skyfleet_simcloud::catalog::Scarcity;
 use skyfleet_simcloud::{Call, Cloud, Kernel};
@@ -52,7 +53,8 @@ impl CapacitySearch for SimProvider {
         for region in &regions {
             let here: Vec<&Offer> = known.iter().filter(|offer| offer.region == *region).collect();
             let place = region.as_str();
-            let mut ask = vec![(rules.actions.prices, prices as fn(&mut Kernel, &[&Offer], u32) -> Vec<Signal>)];
+            let mut ask =
+                vec![(rules.actions.prices, prices as fn(&mut Kernel, &[&Offer], u32) -> Vec<Signal>)];
             if rules.capacity_scores {
                 ask.push((rules.actions.scores, scores));
             }
@@ -75,13 +77,14 @@ fn check(kernel: &Kernel, query: &OfferQuery) -> Result<()> {
     let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
     let asked = query.regions.iter().map(|name| ("region", name.as_str(), &regions));
     let asked = asked.chain(query.zones.iter().map(|name| ("zone", name.as_str(), &zones)));
-    let mut asked = asked.chain(query.instance_types.iter().map(|name| ("instance type", name.as_str(), &types)));
+    let mut asked =
+        asked.chain(query.instance_types.iter().map(|name| ("instance type", name.as_str(), &types)));
     match asked.find(|(_, name, known)| !known.contains(name)) {
         None => Ok(()),
         Some((what, name, known)) => {
-            let near = known.iter().max_by(|a, b| {
-                strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))
-            });
+            let near = known
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
             let near = near.map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
             let message = format!("{} has no {what} {name:?}{near}", catalog.cloud());
             Err(Error::new(ErrorKind::InvalidRequest, message).with("key", what))
@@ -92,7 +95,8 @@ fn check(kernel: &Kernel, query: &OfferQuery) -> Result<()> {
 fn prices(kernel: &mut Kernel, offers: &[&Offer], _count: u32) -> Vec<Signal> {
     let at = kernel.now();
     let spot = offers.iter().filter(|offer| offer.market == Market::Spot).map(|offer| offer.id());
-    spot.filter_map(|offer| kernel.price(&offer).map(|price| Signal::SpotPrice { offer, price, at })).collect()
+    spot.filter_map(|offer| kernel.price(&offer).map(|price| Signal::SpotPrice { offer, price, at }))
+        .collect()
 }
 
 fn scores(kernel: &mut Kernel, offers: &[&Offer], count: u32) -> Vec<Signal> {

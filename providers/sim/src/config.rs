@@ -2,7 +2,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use skyfleet_core::{Clock, Error, ErrorKind, ManualClock, Region, Result, ScaledClock, SystemClock, Timestamp};
+use skyfleet_core::{
+    Clock, Error, ErrorKind, ManualClock, Region, Result, ScaledClock, SystemClock, Timestamp,
+};
 use skyfleet_simcloud::{Cloud, Scenario, WorldOptions};
 
 /// The settings below `[providers.sim]`. All of them have defaults.
@@ -27,7 +29,7 @@ pub struct Settings {
     pub clock: ClockSetting,
     /// The scenario file.
     pub scenario: Option<PathBuf>,
-    /// Whether user data runs as local processes.
+    /// Whether user data runs as local processes. With a state file it does not.
     pub processes: bool,
     /// A file that several programs share as one world.
     pub state: Option<PathBuf>,
@@ -123,11 +125,18 @@ impl Settings {
             let message = "a process needs real time, and the clock \"auto\" jumps over it: take \"real\" or \"scaled:K\"";
             return Err(invalid("clock", message.to_owned()));
         }
+        Ok(self)
+    }
+
+    /// Refuses what cannot be had without a clock from outside: several programs share the world of
+    /// a state file, and their time must not start anew with each of them.
+    pub(crate) fn check_shared_time(&self) -> Result<()> {
         if self.state.is_some() && self.clock != ClockSetting::Real {
-            let message = "several programs share the world of a state file, so it lives by the clock \"real\"";
+            let message =
+                "several programs share the world of a state file, so it lives by the clock \"real\"";
             return Err(invalid("clock", message.to_owned()));
         }
-        Ok(self)
+        Ok(())
     }
 
     /// What the world is made of.
@@ -173,7 +182,9 @@ fn cloud(text: &str) -> Result<Cloud> {
 
 fn clock(text: &str) -> Result<ClockSetting> {
     let wrong = || {
-        let message = format!("{text:?} is no clock; known: \"real\", \"scaled:K\" with K above 0, \"auto\", \"manual\"");
+        let message = format!(
+            "{text:?} is no clock; known: \"real\", \"scaled:K\" with K above 0, \"auto\", \"manual\""
+        );
         invalid("clock", message)
     };
     match text.split_once(':') {
@@ -255,7 +266,6 @@ mod tests {
             ("clock = \"scaled:nan\"", "clock", "above 0"),
             ("seed = -1", "seed", "seed"),
             ("processes = true\nclock = \"auto\"", "clock", "real time"),
-            ("state = \"x\"\nclock = \"scaled:9\"", "clock", "real"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{text}");

@@ -2,16 +2,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skyfleet_core::{
-    FleetName, Instance, InstanceId, Owner, Preemption, PreemptionKind, Price, Resource, ResourceKind, Timestamp,
-    Token, tag,
+    FleetName, Instance, InstanceId, Owner, Preemption, PreemptionKind, Price, Resource, ResourceKind,
+    Timestamp, Token, tag,
 };
-use skyfleet_simcloud::{Cloud, EventKind, Fixture, FixtureKind, Leftover, LineKind, MachineView, WorldEvent};
+use skyfleet_simcloud::{
+    Cloud, EventKind, Fixture, FixtureKind, Leftover, LineKind, MachineView, WorldEvent,
+};
 
 /// Reads machines as instances. The machines of one launch share their tags, so that these are
 /// read once for each launch.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    last: Option<(Arc<BTreeMap<String, String>>, Option<Tags>)>,
+    last: Option<LastRead>,
+}
+
+/// The tags that were read last, and what they say.
+#[derive(Debug)]
+struct LastRead {
+    tags: Arc<BTreeMap<String, String>>,
+    read: Option<Tags>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,11 +34,11 @@ struct Tags {
 impl Reader {
     /// The instance; `None` for a machine that no fleet of ours launched.
     pub(crate) fn instance(&mut self, view: MachineView) -> Option<Instance> {
-        let known = self.last.as_ref().is_some_and(|(tags, _)| Arc::ptr_eq(tags, &view.tags));
+        let known = self.last.as_ref().is_some_and(|last| Arc::ptr_eq(&last.tags, &view.tags));
         if !known {
-            self.last = Some((view.tags.clone(), Tags::read(&view.tags)));
+            self.last = Some(LastRead { tags: view.tags.clone(), read: Tags::read(&view.tags) });
         }
-        let tags = self.last.as_ref()?.1.clone()?;
+        let tags = self.last.as_ref()?.read.clone()?;
         Some(Instance {
             id: InstanceId::new(view.id),
             owner: tags.owner,

@@ -19,7 +19,9 @@ pub(crate) fn refused(rules: &Rules, refusal: Refusal) -> Error {
                 true => "the answer was lost, the cloud may have acted",
                 false => "the cloud could not serve the call",
             };
-            failed(status, message).with("status", status).with("code", code.as_deref().unwrap_or(codes.outage))
+            failed(status, message)
+                .with("status", status)
+                .with("code", code.as_deref().unwrap_or(codes.outage))
         }
         // A name that the cloud does not have.
         Refusal::Unknown { what, name, nearest } => {
@@ -47,12 +49,10 @@ pub(crate) fn refused(rules: &Rules, refusal: Refusal) -> Error {
                 .with("code", codes.token_ended)
         }
         // Something still uses what should be deleted.
-        Refusal::InUse { id, by } => {
-            Error::new(ErrorKind::Conflict, format!("{by} instances still use it"))
-                .with("id", id)
-                .with("code", codes.in_use)
-                .retrying(Retry::After(None))
-        }
+        Refusal::InUse { id, by } => Error::new(ErrorKind::Conflict, format!("{by} instances still use it"))
+            .with("id", id)
+            .with("code", codes.in_use)
+            .retrying(Retry::After(None)),
         // The world's own file.
         Refusal::State { message } => {
             Error::new(ErrorKind::Unavailable, format!("the world's state file: {message}"))
@@ -95,8 +95,9 @@ pub(crate) fn shortfall(rules: &Rules, market: Market, region: &Region, why: &Cl
         }
         // The account's limit; waiting does not help.
         Closed::Quota { id, limit, used, needed } => {
-            let message =
-                format!("the quota {id} has {used} of {limit} vCPUs in use, one more instance takes {needed}");
+            let message = format!(
+                "the quota {id} has {used} of {limit} vCPUs in use, one more instance takes {needed}"
+            );
             (ErrorKind::QuotaExceeded, message, codes.quota(market))
         }
         // The market is dearer than the request allows.
@@ -123,18 +124,14 @@ mod tests {
     use super::*;
 
     fn offer() -> OfferId {
-        OfferId {
-            zone: "us-east-1a".into(),
-            instance_type: "m7g.large".into(),
-            market: Market::Spot,
-        }
+        OfferId { zone: "us-east-1a".into(), instance_type: "m7g.large".into(), market: Market::Spot }
     }
 
     #[test]
     fn every_refusal_has_its_kind_and_the_clouds_code() {
         let throttle = Throttle {
             retry_after: Duration::from_secs(3),
-            code: "RequestLimitExceeded".into(),
+            code: "RequestLimitExceeded",
             status: 503,
             limit: "non-mutating".into(),
         };
@@ -167,12 +164,8 @@ mod tests {
 
     #[test]
     fn a_throttle_says_when_to_come_back() {
-        let throttle = Throttle {
-            retry_after: Duration::from_secs(3),
-            code: "",
-            status: 503,
-            limit: String::new(),
-        };
+        let throttle =
+            Throttle { retry_after: Duration::from_secs(3), code: "", status: 503, limit: String::new() };
         let error = refused(&Rules::of(Cloud::Neutral), Refusal::Throttled(throttle));
         assert_eq!(error.retry(), Retry::After(Some(Duration::from_secs(3))));
     }

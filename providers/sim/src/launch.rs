@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use skyfleet_core::{
-    Error, ErrorKind, FleetBlueprint, FleetLaunch, Instance, LaunchRequest, Launched, Prepared, Region, Result,
-    Selector, Shortfall, tag,
+    Error, ErrorKind, FleetBlueprint, FleetLaunch, Instance, LaunchRequest, Launched, Prepared, Region,
+    Result, Selector, Shortfall, tag,
 };
 use skyfleet_simcloud::{Call, Cloud, Fixture, FixtureKind, Kernel, MachineSpec, MachineView, Order, Whose};
 
@@ -198,7 +198,8 @@ fn fixtures(
             list.push((make(FixtureKind::Template, name, None), Some(spec)));
         }
         Cloud::Azure => {
-            let name = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{owner}-{fleet}-{region}-{content}");
+            let name =
+                format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{owner}-{fleet}-{region}-{content}");
             let group = make(FixtureKind::ResourceGroup, name, None);
             let inside = |kind, path: &str| {
                 make(kind, format!("{}/providers/Microsoft.Network/{path}", group.id), Some(group.id.clone()))

@@ -39,13 +39,15 @@ use skyfleet_core::{Capability, Connected, Driver, Provider, Result};
 pub use skyfleet_simcloud::{Cloud, World, WorldOptions};
 
 use client::Client;
-pub use config::Settings;
+pub use config::{ClockSetting, Settings};
 
 /// Makes the provider from `[providers.sim]`: see [`Settings`].
 pub const DRIVER: Driver = Driver { name: "sim", connect };
 
 fn connect(settings: &toml::Table) -> Result<Connected> {
-    let world = World::new(Settings::parse(settings)?.world_options()?)?;
+    let settings = Settings::parse(settings)?;
+    settings.check_shared_time()?;
+    let world = World::new(settings.world_options()?)?;
     let clock = world.clock().clone();
     Ok(Connected { provider: Arc::new(SimProvider::new(world)), clock })
 }

@@ -71,7 +71,9 @@ impl Teardown for SimProvider {
             match self.delete_one(&mut operation, resource).await {
                 Ok(()) => receipt.deleted.push(resource.clone()),
                 Err(refusal @ Refusal::InUse { .. }) => {
-                    receipt.pending.push(Leftover { resource: resource.clone(), reason: operation.fails(refusal) });
+                    receipt
+                        .pending
+                        .push(Leftover { resource: resource.clone(), reason: operation.fails(refusal) });
                 }
                 Err(refusal) => return Err(operation.fails(refusal)),
             }
@@ -82,7 +84,11 @@ impl Teardown for SimProvider {
 
 impl SimProvider {
     /// Ends instances, region by region, as many to a call as the cloud takes.
-    async fn end(&self, operation: &mut Operation<'_>, ids: BTreeSet<&InstanceId>) -> Result<TerminateReceipt> {
+    async fn end(
+        &self,
+        operation: &mut Operation<'_>,
+        ids: BTreeSet<&InstanceId>,
+    ) -> Result<TerminateReceipt> {
         let rules = self.client.rules();
         let mut receipt = TerminateReceipt::default();
         let mut by_region: BTreeMap<Region, Vec<&InstanceId>> = BTreeMap::new();
@@ -148,7 +154,9 @@ fn order(kind: ResourceKind) -> u8 {
 }
 
 fn still_ending() -> Error {
-    Error::new(ErrorKind::Conflict, "the instance is still ending").retrying(Retry::After(None)).at("sim.delete")
+    Error::new(ErrorKind::Conflict, "the instance is still ending")
+        .retrying(Retry::After(None))
+        .at("sim.delete")
 }
 
 fn machines(kernel: &Kernel, whose: &Whose<'_>) -> Vec<Resource> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skyfleet_core::{Market, Offer, PoolBid, Spread, Timestamp, tag};
 use skyfleet_core::{ManualClock, UsdPerHour};
+use skyfleet_core::{Market, Offer, PoolBid, Spread, Timestamp, tag};
 use skyfleet_simcloud::{
     BillLine, Bought, Call, Cloud, Ended, FaultId, LineKind, MachineSpec, Order, Refusal, Scenario, World,
     WorldOptions,
@@ -47,7 +47,8 @@ impl Bed {
     /// The offers of the smallest type in the first region, one for each zone.
     pub(crate) fn offers(&self, market: Market) -> Vec<Offer> {
         let mut offers = self.world.look(|kernel| kernel.offers(|offer| offer.market == market));
-        let smallest = offers.iter().min_by_key(|offer| (offer.instance_type.vcpus, offer.id())).unwrap().clone();
+        let smallest =
+            offers.iter().min_by_key(|offer| (offer.instance_type.vcpus, offer.id())).unwrap().clone();
         offers.retain(|o| o.region == smallest.region && o.instance_type.name == smallest.instance_type.name);
         offers
     }
