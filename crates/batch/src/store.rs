@@ -140,9 +140,13 @@ impl Store {
         Ok(())
     }
 
-    /// The names of what lies directly in a folder.
+    /// The names of what lies directly in a folder. A local one must be there.
     pub(crate) async fn names_in(&self, folder: &str) -> Result<Vec<String>> {
         let found = self.again("list", folder, || self.operator.list(folder)).await?;
+        if found.is_empty() && self.is_local() {
+            // OpenDAL lists a folder that is gone as an empty one.
+            self.again("find", folder, || self.operator.stat(folder)).await?;
+        }
         Ok(found.iter().filter(|e| e.metadata().is_file()).map(|e| e.name().to_owned()).collect())
     }
 
