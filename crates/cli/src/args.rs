@@ -70,13 +70,13 @@ pub(crate) struct Common {
     /// The config file [default: fleet.toml, if there is one here]
     #[arg(long, short = 'c', global = true, value_name = "FILE", env = "SKYFLEET_CONFIG", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
-    /// The cloud: `sim` is the simulated one
+    /// The cloud: `sim`, the simulated one, is the default without a config file
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) provider: Option<String>,
-    /// Whose resources these are: the tag by which fleets are found and swept
+    /// Whose resources these are: the tag by which fleets are found [default: the login name]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) owner: Option<String>,
-    /// The fleet's name, unique for its owner
+    /// The fleet's name, unique for its owner [default: fleet]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Changes any key of the config for this call; may be repeated
@@ -126,7 +126,7 @@ pub(crate) struct NeedArgs {
     /// How instances are bought [default: what the config says, else spot]
     #[arg(long, value_enum, value_name = "MARKET")]
     pub(crate) market: Option<MarketArg>,
-    /// The most that one instance may cost, in USD per hour
+    /// The most that one instance may cost, in USD per hour [default: no limit]
     #[arg(long, value_name = "USD")]
     pub(crate) price_max: Option<f64>,
 }
@@ -146,28 +146,28 @@ pub(crate) enum MarketArg {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "The fleet")]
 pub(crate) struct FleetArgs {
-    /// How many instances
+    /// How many instances [default: what the config says, else 1; `run`: one per processor here]
     #[arg(long, short = 'n', value_name = "COUNT")]
     pub(crate) instances: Option<u32>,
-    /// Fewer instances than this and the launch failed
+    /// Fewer instances than this and the launch failed [default: 1]
     #[arg(long, value_name = "COUNT")]
     pub(crate) min: Option<u32>,
     /// Puts all instances into one zone
     #[arg(long)]
     pub(crate) single_zone: bool,
-    /// What to do when there are too few: all-or-nothing, greedy or best-effort
+    /// What to do when there are too few: all-or-nothing, greedy or best-effort [default: greedy]
     #[arg(long, value_name = "POLICY")]
     pub(crate) fulfilment: Option<String>,
-    /// How long a launch may try: 90s, 10m
+    /// How long a launch may try: 90s, 10m [default: once through all offers]
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
-    /// All that the fleet may cost, in USD
+    /// All that the fleet may cost, in USD [default: no limit]
     #[arg(long, value_name = "USD")]
     pub(crate) budget: Option<f64>,
-    /// What the whole fleet may cost in an hour, in USD
+    /// What the whole fleet may cost in an hour, in USD [default: no limit]
     #[arg(long, value_name = "USD")]
     pub(crate) usd_per_hour_max: Option<f64>,
-    /// The fleet ends itself after this long: 45m, 2h
+    /// The fleet ends itself after this long: 45m, 2h [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(crate) lifetime: Option<String>,
 }
@@ -223,6 +223,9 @@ pub(crate) struct PlanArgs {
 /// ps` shows it, `skyfleet down` ends it. With --watch it stays, replaces what is preempted, and
 /// ends the fleet at its limits. Ctrl-C while launching gives everything back; Ctrl-C while
 /// watching stops the watching only, and the fleet lives on.
+///
+/// On the simulated cloud the command jumps over what it would wait for; with --watch time goes as
+/// on the machine, or faster with --set providers.sim.clock=scaled:60.
 #[derive(Debug, Args)]
 #[command(after_long_help = long_help(
     "skyfleet up -n 20 --vcpus 2\n\
@@ -253,6 +256,9 @@ pub(crate) struct PsArgs {
     /// All fleets of the owner
     #[arg(long, short = 'a')]
     pub(crate) all: bool,
+    /// Also instances that ended, as long as the cloud remembers them
+    #[arg(long)]
+    pub(crate) ended: bool,
 }
 
 /// Ends the fleet and proves that nothing is left

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use skyfleet_core::{Error, ErrorKind};
 
+use crate::settings::flag_of;
+
 /// The exit codes. This list is the only one: help, man page and tests are made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -153,20 +155,7 @@ fn sentence(error: &Error) -> String {
 
 fn advice(error: &Error) -> String {
     match error.kind() {
-        ErrorKind::InvalidConfig => match (error.fact("key"), error.fact("in")) {
-            // These are no keys of the config.
-            (Some(flag @ ("store" | "tasks" | "input")), _) => format!("give another --{flag}"),
-            (Some("command"), _) => "skyfleet run … -- 'COMMAND'".to_owned(),
-            (Some(key), _) if error.fact("set_by").is_some() => {
-                format!("correct the flag, or the --set, that sets `{key}`")
-            }
-            (Some(key), Some(place)) => {
-                format!("correct `{key}` in {place}, or override it with --set {key}=VALUE")
-            }
-            (Some(key), None) => format!("set `{key}` in the config file, or with --set {key}=VALUE"),
-            (None, Some(place)) => format!("correct {place}"),
-            (None, None) => "correct the config; `skyfleet --help` says where it comes from".to_owned(),
-        },
+        ErrorKind::InvalidConfig => wrong_key(error),
         ErrorKind::InvalidRequest => {
             "correct what is named; `skyfleet offers --explain` shows what there is".to_owned()
         }
@@ -194,6 +183,27 @@ fn advice(error: &Error) -> String {
             "raise the limit or ask for less; `skyfleet plan` shows the worst case".to_owned()
         }
         _ => "report it with these lines; `skyfleet down` gives back what was bought".to_owned(),
+    }
+}
+
+/// Where to correct a wrong value: where it was set, or the flag for it.
+fn wrong_key(error: &Error) -> String {
+    if error.fact("input").is_some() {
+        return "--input takes a folder with files in it".to_owned();
+    }
+    let Some(key) = error.fact("key") else {
+        return match error.fact("in") {
+            Some(place) => format!("correct {place}"),
+            None => "name a TOML file with --config, or leave it out and use flags".to_owned(),
+        };
+    };
+    let unknown = error.message().starts_with("unknown key");
+    match (error.fact("in"), flag_of(key)) {
+        (Some(place), _) if unknown => format!("correct it in {place}"),
+        (Some(place), Some(flag)) => format!("correct it in {place}, or override it with {flag}"),
+        (Some(place), None) => format!("correct it in {place}, or override it with --set {key}=VALUE"),
+        (None, Some(flag)) => format!("correct {flag}"),
+        (None, None) => format!("correct the --set, the variable or the line of the config that sets {key}"),
     }
 }
 
@@ -252,6 +262,16 @@ mod tests {
         let failure = Failure::from(error);
         assert_eq!(failure.exit, Exit::Leftovers);
         assert!(failure.to_string().contains("skyfleet down"), "{failure}");
+    }
+
+    #[test]
+    fn a_wrong_key_is_corrected_where_it_was_set() {
+        let wrong = || Error::new(ErrorKind::InvalidConfig, "no").with("key", "fleet.target");
+        let help = |error: Error| Failure::from(error).help.unwrap();
+        assert_eq!(help(wrong().with("set_by", "the caller")), "correct --instances");
+        assert!(help(wrong().with("in", "fleet.toml:3")).contains("in fleet.toml:3"));
+        let odd = Error::new(ErrorKind::InvalidConfig, "no").with("key", "fleet.colour");
+        assert!(help(odd).contains("fleet.colour"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
 use serde::Serialize;
 use skyfleet_core::{Price, Timestamp, Usd, UsdPerHour};
 
@@ -95,6 +95,9 @@ pub(crate) fn stderr_is_lively() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// A line below the head, and nothing else.
+const UNDERLINED: TableStyle = presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─'));
+
 /// The rows of a table.
 #[derive(Debug)]
 pub(crate) struct Rows {
@@ -116,9 +119,7 @@ impl Rows {
     fn render(&self, terminal: bool) -> String {
         let mut table = Table::new();
         if terminal {
-            table
-                .load_style(presets::UTF8_HORIZONTAL_ONLY)
-                .set_content_arrangement(ContentArrangement::Dynamic);
+            table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic);
         } else {
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use skyfleet::{EventKind, Roster};
-use skyfleet_core::{FleetName, Instance, InstanceId, Price, Selector, Timestamp, UsdPerHour};
+use skyfleet_core::{FleetName, Instance, InstanceId, InstanceState, Price, Selector, Timestamp, UsdPerHour};
 
 use crate::args::{Common, PsArgs};
 use crate::exit::{Exit, Failure};
@@ -19,6 +19,9 @@ pub(crate) async fn ps(common: &Common, args: PsArgs, output: &mut Output) -> Re
     } else {
         fleet.list().await?
     };
+    if !args.ended {
+        instances.retain(|instance| instance.state != InstanceState::Terminated);
+    }
     let now = fleet.clock().now();
     let slots = slots(&instances, now);
     instances.sort_by(|a, b| {
@@ -46,7 +49,7 @@ pub(crate) async fn ps(common: &Common, args: PsArgs, output: &mut Output) -> Re
     if instances.is_empty() {
         note(match args.all {
             true => format!("owner {} has no instance", config.owner),
-            false => format!("fleet {} of owner {} has no instance", config.name, config.owner),
+            false => format!("fleet {}/{} has no instance", config.owner, config.name),
         });
         return Ok(Exit::Ok);
     }

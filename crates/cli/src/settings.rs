@@ -18,6 +18,40 @@ const DEFAULT_FILE: &str = "fleet.toml";
 /// The simulated cloud's name as a provider.
 pub(crate) const SIM: &str = "sim";
 
+/// The flag that sets a key of the config, where there is one.
+pub(crate) fn flag_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "provider" => "--provider",
+        "owner" => "--owner",
+        "name" => "--name",
+        "need.vcpus" => "--vcpus",
+        "need.memory_gib" => "--memory",
+        "need.arch" => "--arch",
+        "need.gpu.model" => "--gpu",
+        "need.gpu.count" => "--gpu-count",
+        "need.gpu.memory_gib" => "--gpu-memory",
+        "need.local_ssd_gib" => "--local-ssd",
+        "need.types" => "--type",
+        "need.regions" => "--region",
+        "need.zones" => "--zone",
+        "fleet.target" => "--instances",
+        "fleet.min" => "--min",
+        "fleet.market" => "--market",
+        "fleet.zones" => "--single-zone",
+        "fleet.fulfilment" => "--fulfilment",
+        "fleet.deadline" => "--deadline",
+        "limits.price_max_usd" => "--price-max",
+        "limits.budget_usd" => "--budget",
+        "limits.usd_per_hour_max" => "--usd-per-hour-max",
+        "limits.lifetime_max" => "--lifetime",
+        // A job's own words are no keys of the config.
+        "store" => "--store",
+        "tasks" => "--tasks",
+        "input" => "--input",
+        _ => return None,
+    })
+}
+
 /// What a command changes of the config: dotted keys, in order, the last one wins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes(Vec<(String, Value)>);
@@ -187,6 +221,16 @@ pub(crate) struct Opened {
     pub(crate) time: Option<KeptTime>,
 }
 
+impl Opened {
+    /// Writes down what time it is in a kept world, for commands that run meanwhile.
+    pub(crate) fn keep_time(&self) {
+        #[cfg(feature = "sim")]
+        if let Some(time) = &self.time {
+            time.keep();
+        }
+    }
+}
+
 impl Deref for Opened {
     type Target = Fleet;
 
@@ -215,7 +259,7 @@ fn keep_world(config: &mut Config) -> Result<(), Failure> {
     let Some(table) = table.as_table_mut().filter(|table| !table.contains_key("state")) else {
         return Ok(());
     };
-    let path = state_file().ok_or_else(|| {
+    let path = state_file(table.get("impersonate").and_then(Value::as_str)).ok_or_else(|| {
         Failure::usage("there is no place for the simulated world: neither XDG_STATE_HOME nor HOME is set")
             .help("name a file: --set providers.sim.state=world.json")
     })?;
@@ -230,9 +274,14 @@ fn keep_world(config: &mut Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The file of the simulated world when the config names none.
-fn state_file() -> Option<PathBuf> {
+/// The file of the simulated world when the config names none: one for each cloud that is played.
+fn state_file(cloud: Option<&str>) -> Option<PathBuf> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("skyfleet").join("world.json"))
+    // What is no word is no cloud either: the provider refuses it.
+    let name = match cloud.filter(|cloud| cloud.chars().all(|c| c.is_ascii_lowercase())) {
+        None | Some("neutral" | "") => "world.json".to_owned(),
+        Some(cloud) => format!("world-{cloud}.json"),
+    };
+    Some(state.join("skyfleet").join(name))
 }

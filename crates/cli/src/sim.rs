@@ -37,7 +37,7 @@ pub(crate) async fn sim(common: &Common, command: SimCommand, output: &mut Outpu
             let now = world.ledger().now;
             match output.json {
                 true => output.document(&json!({ "now": now }))?,
-                false => output.line(format!("it is {now} in the world"))?,
+                false => output.line(format!("it is {now:.0} in the world"))?,
             }
         }
         SimCommand::Reset => {

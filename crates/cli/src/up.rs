@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{Output, note};
 use crate::plan::plan_json;
 use crate::ps::instance_json;
-use crate::settings::{Changes, Pace, Settings, World};
+use crate::settings::{Changes, Opened, Pace, Settings, World};
 
 /// How often the cloud is asked whether the instances are up, on the fleet's clock.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -106,9 +106,9 @@ async fn tell(fleet: &Fleet, report: &LaunchReport, output: &mut Output) -> Resu
     }
     let verb = if report.attached { "lives already" } else { "is up" };
     output.line(format!(
-        "fleet {} of owner {} {verb}: {} of {} instances",
-        config.name,
+        "fleet {}/{} {verb}: {} of {} instances",
         config.owner,
+        config.name,
         alive.len(),
         report.asked
     ))?;
@@ -122,14 +122,15 @@ async fn tell(fleet: &Fleet, report: &LaunchReport, output: &mut Output) -> Resu
 }
 
 /// Keeps the fleet whole and prints what happens, until a limit ends it or somebody leaves.
-async fn watch(fleet: &Fleet, output: &mut Output, interrupt: &Interrupt) -> Result<Exit, Failure> {
+async fn watch(fleet: &Opened, output: &mut Output, interrupt: &Interrupt) -> Result<Exit, Failure> {
     let mut events = fleet.supervise();
     while let Some(next) = interrupt.unless(events.next()).await {
         let Some(event) = next else { break };
+        fleet.keep_time();
         if output.json {
             output.object(&event)?;
         } else {
-            output.line(format!("{}  {event}", event.at))?;
+            output.line(format!("{:.0}  {}", event.at, event.kind))?;
             output.flush()?;
         }
         if matches!(event.kind, EventKind::LimitReached { .. }) {
@@ -146,6 +147,10 @@ async fn watch(fleet: &Fleet, output: &mut Output, interrupt: &Interrupt) -> Res
             break;
         }
     }
-    note(format!("not watched any more; fleet {} lives on: skyfleet down ends it", fleet.config().name));
+    let config = fleet.config();
+    note(format!(
+        "not watched any more; fleet {}/{} lives on, `skyfleet down` ends it",
+        config.owner, config.name
+    ));
     Ok(Exit::Interrupted)
 }

@@ -2,7 +2,7 @@
 //!
 //! Waiting in it costs no real time: a command jumps over what it would wait for, and how far the
 //! world is ahead of the machine's clock is kept in a file beside it. Only `up --watch` lives in
-//! real time, as a person watches it.
+//! real time, as a person watches it, or so many times as fast with `clock = "scaled:K"`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use skyfleet::{Config, Fleet};
 use skyfleet_core::{Clock, Connected, ManualClock, ScaledClock, SystemClock, Timestamp};
-use skyfleet_sim::{Settings, SimProvider, World};
+use skyfleet_sim::{ClockSetting, Settings, SimProvider, World};
 
 use crate::exit::Failure;
 use crate::settings::Pace;
@@ -24,23 +24,18 @@ pub(crate) struct KeptTime {
 }
 
 impl KeptTime {
-    fn read(state: &Path, pace: Pace) -> Result<Self, Failure> {
+    fn read(state: &Path, pace: Pace, factor: f64) -> Result<Self, Failure> {
         let mut name = state.as_os_str().to_owned();
         name.push(".ahead");
         let file = PathBuf::from(name);
-        let ahead = match std::fs::read_to_string(&file) {
-            Ok(text) => text.trim().parse().map_err(|_| broken(&file, "it does not hold seconds"))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(broken(&file, &error.to_string())),
-        };
         let origin = SystemClock
             .now()
-            .checked_add(Duration::from_secs(ahead))
+            .checked_add(Duration::from_secs(ahead(&file)?))
             .map_err(|_| broken(&file, "it is ahead by more than a calendar holds"))?;
         let jumping = (pace == Pace::Jumping).then(|| ManualClock::auto(origin));
         let clock: Arc<dyn Clock> = match &jumping {
             Some(clock) => Arc::new(clock.clone()),
-            None => Arc::new(ScaledClock::new(origin, 1.0)),
+            None => Arc::new(ScaledClock::new(origin, factor)),
         };
         Ok(Self { file, clock, jumping })
     }
@@ -63,10 +58,32 @@ impl KeptTime {
 
 impl Drop for KeptTime {
     fn drop(&mut self) {
-        let ahead = self.clock.now().as_second() - SystemClock.now().as_second();
-        if let Err(error) = std::fs::write(&self.file, format!("{}\n", ahead.max(0))) {
+        self.keep();
+    }
+}
+
+impl KeptTime {
+    /// Writes down how far the world is ahead, for commands that run meanwhile and later.
+    pub(crate) fn keep(&self) {
+        let own = self.clock.now().as_second() - SystemClock.now().as_second();
+        // Another command may have gone further meanwhile: time never goes back.
+        let ahead = u64::try_from(own).unwrap_or(0).max(ahead(&self.file).unwrap_or(0));
+        // By way of another file: a command that reads meanwhile sees the old or the new time whole.
+        let mut draft = self.file.as_os_str().to_owned();
+        draft.push(format!(".{}", std::process::id()));
+        let written = std::fs::write(&draft, format!("{ahead}\n"));
+        if let Err(error) = written.and_then(|()| std::fs::rename(&draft, &self.file)) {
             tracing::warn!(%error, file = %self.file.display(), "the time of the simulated world was not kept");
         }
+    }
+}
+
+/// By how many seconds the world is ahead of the machine's clock.
+fn ahead(file: &Path) -> Result<u64, Failure> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.trim().parse().map_err(|_| broken(file, "it does not hold seconds")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(broken(file, &error.to_string())),
     }
 }
 
@@ -77,11 +94,19 @@ fn broken(file: &Path, why: &str) -> Failure {
 
 /// Opens a fleet on the world that the config's `[providers.sim] state` names.
 pub(crate) fn open(config: Config, pace: Pace) -> Result<(Fleet, Option<KeptTime>), Failure> {
-    let settings = Settings::parse(&config.provider_settings())?;
-    let Some(state) = settings.state.clone() else {
+    let mut table = config.provider_settings();
+    // The provider itself takes a shared world at the machine's time only.
+    let state = table.remove("state").and_then(|state| state.as_str().map(PathBuf::from));
+    let Some(state) = state else {
         return Ok((Fleet::open_with(&skyfleet::drivers(), config)?, None));
     };
-    let time = KeptTime::read(&state, pace)?;
+    let settings = Settings::parse(&table)?;
+    let factor = match settings.clock {
+        ClockSetting::Scaled(thousandths) => thousandths as f64 / 1_000.0,
+        ClockSetting::Real | ClockSetting::Manual | ClockSetting::Auto => 1.0,
+    };
+    let time = KeptTime::read(&state, pace, factor)?;
+    let settings = Settings { state: Some(state), ..settings };
     let mut options = settings.world_options()?;
     options.clock = time.clock.clone();
     let provider = Arc::new(SimProvider::new(World::new(options)?));
@@ -97,10 +122,10 @@ mod tests {
     fn the_next_command_finds_the_time_that_the_last_one_left() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("world.json");
-        let first = KeptTime::read(&state, Pace::Jumping).unwrap();
+        let first = KeptTime::read(&state, Pace::Jumping, 1.0).unwrap();
         let later = first.advance(Duration::from_secs(7_200)).unwrap();
         drop(first);
-        let next = KeptTime::read(&state, Pace::Real).unwrap();
+        let next = KeptTime::read(&state, Pace::Real, 1.0).unwrap();
         let apart = next.clock.now().as_second() - later.as_second();
         assert!((-2..60).contains(&apart), "{apart} s apart");
     }
@@ -109,7 +134,7 @@ mod tests {
     fn a_broken_time_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("w.ahead"), "soon").unwrap();
-        let failure = KeptTime::read(&folder.path().join("w"), Pace::Real).unwrap_err();
+        let failure = KeptTime::read(&folder.path().join("w"), Pace::Real, 1.0).unwrap_err();
         assert!(failure.message.contains("w.ahead"), "{failure}");
     }
 }

@@ -2,7 +2,11 @@
 
 mod skyfleet;
 
-use skyfleet::Home;
+use std::io::{BufRead, BufReader};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use skyfleet::{Home, until};
 
 #[test]
 fn a_fleet_lives_between_commands_and_is_gone_after_down() {
@@ -136,9 +140,7 @@ fn a_preemption_is_seen_by_the_next_command() {
     let kinds: Vec<String> = events
         .out
         .lines()
-        .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()
-        })
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "reclaim").count(), 1, "{kinds:?}");
     // The name lives: `up` takes it over and fills the slot again.
@@ -161,6 +163,57 @@ fn time_passes_and_money_with_it() {
     assert!((0.97..=1.01).contains(&(spent / hour)), "{spent} in an hour at {hour}");
     home.json(&["sim", "reset", "--json"]);
     assert_eq!(home.live(), 0);
+}
+
+#[test]
+fn a_watched_fleet_is_filled_again_and_lives_on_after_ctrl_c() {
+    let home = Home::new();
+    let args = ["up", "-n", "2", "--vcpus", "2", "--watch", "--json"];
+    home.write("fleet.toml", "provider = \"sim\"\n[providers.sim]\nclock = \"scaled:60\"\n");
+    let mut running = home.start(&args);
+    let events = BufReader::new(running.child().stdout.take().unwrap());
+    let mut lines = events.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let first = lines.next().unwrap();
+    assert_eq!(first["asked"], 2, "{first}");
+    let mut count = |kind: &str, wanted: usize| {
+        let mut seen = 0;
+        while seen < wanted {
+            let event = lines.next().unwrap_or_else(|| panic!("the watching ended before {wanted} x {kind}"));
+            seen += usize::from(event["event"] == kind);
+        }
+    };
+    count("running", 2);
+    home.json(&["sim", "fault", r#"{"kind":"preempt","nth":1,"notice_seconds":0}"#, "--json"]);
+    count("preempted", 1);
+    count("running", 1);
+    kill_process(Pid::from_child(running.child()), Signal::INT).unwrap();
+    let ended = running.ended(&args);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert!(ended.err.contains("lives on"), "{ended:?}");
+    assert_eq!(home.json(&["ps", "--json"])["instances"].as_array().unwrap().len(), 2);
+    home.json(&["down", "--json"]);
+    assert_eq!(home.live(), 0);
+}
+
+#[test]
+fn ctrl_c_while_launching_gives_back_what_was_bought() {
+    let home = Home::new();
+    // Two can be had, four are needed: the launch goes on trying with two in hand.
+    home.write(
+        "scenario.toml",
+        "[pools]\ndefault_capacity = 0\n[[pools.set]]\nzone = \"sim-east-a\"\ninstance_type = \"sim.small\"\ncapacity = 2\n",
+    );
+    home.write(
+        "fleet.toml",
+        "provider = \"sim\"\n[providers.sim]\nscenario = \"scenario.toml\"\nclock = \"scaled:60\"\n",
+    );
+    let args = ["up", "-n", "4", "--min", "4", "--vcpus", "2", "--deadline", "30m", "--watch"];
+    let mut running = home.start(&args);
+    until("something is bought", || home.live() > 0);
+    kill_process(Pid::from_child(running.child()), Signal::INT).unwrap();
+    let ended = running.ended(&args);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert_eq!(home.live(), 0, "{ended:?}");
 }
 
 #[test]
