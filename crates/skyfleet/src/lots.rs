@@ -1,6 +1,7 @@
 //! Chooses pools and counts for a plan: which offers go into one bulk launch together, and how many
 //! instances the quotas let it have at worst.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use skyfleet_core::{Market, OfferId, QuotaId, Region, UsdPerHour};
@@ -86,13 +87,13 @@ impl<'a> Placer<'a> {
             let zone = self.found.catalogue().zones.iter().position(|z| z.zone == *zone);
             return zone.map_or(Vec::new(), |zone| self.in_zone(wanted, zone as u32));
         }
-        match self.order {
-            Order::Rank => self.place(wanted, self.found.ranked(), POOLS_IN_ZONE_MAX),
+        self.place(wanted, POOLS_IN_ZONE_MAX, |market| match self.order {
+            Order::Rank => Cow::Borrowed(self.found.ranked(market)),
             Order::Ceiling => {
-                let rows = self.found.ranked().unordered().map(|row| self.keyed(row));
-                self.place(wanted, &Ranking::new(rows.collect()), POOLS_IN_ZONE_MAX)
+                let rows = self.found.ranked(market).unordered().map(|row| self.keyed(row));
+                Cow::Owned(Ranking::new(rows.collect()))
             }
-        }
+        })
     }
 
     /// Places so many on each market, all in the first zone, best first, that takes them all; else
@@ -105,9 +106,11 @@ impl<'a> Placer<'a> {
         // Zones by their best candidate.
         let mut zones: Vec<_> =
             (0..).zip(&self.found.catalogue().zones).map(|(n, _)| ((i64::MAX, u32::MAX), n)).collect();
-        for row in self.found.ranked().unordered() {
-            let best = &mut zones[self.row(row.1 as usize).zone as usize].0;
-            *best = self.keyed(row).min(*best);
+        for (market, _) in wanted {
+            for row in self.found.ranked(*market).unordered() {
+                let best = &mut zones[self.row(row.1 as usize).zone as usize].0;
+                *best = self.keyed(row).min(*best);
+            }
         }
         zones.retain(|(best, _)| best.1 != u32::MAX);
         zones.sort_unstable();
@@ -126,8 +129,10 @@ impl<'a> Placer<'a> {
     }
 
     fn in_zone(&self, wanted: &[(Market, u32)], zone: u32) -> Vec<Draft> {
-        let rows = self.found.ranked_in(zone).map(|row| self.keyed(row));
-        self.place(wanted, &Ranking::new(rows.collect()), POOLS_MAX)
+        self.place(wanted, POOLS_MAX, |market| {
+            let rows = self.found.ranked_in(zone, market).map(|row| self.keyed(row));
+            Cow::Owned(Ranking::new(rows.collect()))
+        })
     }
 
     /// A row with the price that decides its place.
@@ -138,16 +143,20 @@ impl<'a> Placer<'a> {
         }
     }
 
-    fn place(&self, wanted: &[(Market, u32)], ranking: &Ranking, in_zone_max: usize) -> Vec<Draft> {
+    fn place(
+        &self,
+        wanted: &[(Market, u32)],
+        in_zone_max: usize,
+        ranking: impl Fn(Market) -> Cow<'a, Ranking>,
+    ) -> Vec<Draft> {
         let mut left = Left::new(self.found);
         let mut drafts = Vec::new();
         for &(market, count) in wanted {
+            let ranking = ranking(market);
             let (mut missing, mut from) = (count, 0);
             while missing > 0 {
-                let Some(draft) = self.draft(market, missing, ranking, in_zone_max, &mut left, &mut from)
-                else {
-                    break;
-                };
+                let draft = self.draft(market, missing, &ranking, in_zone_max, &mut left, &mut from);
+                let Some(draft) = draft else { break };
                 missing -= draft.count;
                 drafts.push(draft);
             }
@@ -166,10 +175,10 @@ impl<'a> Placer<'a> {
         left: &mut Left<'_>,
         from: &mut usize,
     ) -> Option<Draft> {
-        let fits = |n: usize| self.row(n).market == market && !self.avoid.contains(&n);
+        let allowed = |n: usize| !self.avoid.contains(&n);
         let (key, first) = loop {
             let (key, n) = ranking.get(*from)?;
-            if fits(n as usize) && left.room(self.row(n as usize), self.vcpus(n as usize)) > 0 {
+            if allowed(n as usize) && left.room(self.row(n as usize), self.vcpus(n as usize)) > 0 {
                 break (key, n as usize);
             }
             *from += 1;
@@ -188,7 +197,7 @@ impl<'a> Placer<'a> {
             if pools.len() == POOLS_MAX {
                 break;
             }
-            if !fits(n) || zones[row.zone as usize].region != *region {
+            if !allowed(n) || zones[row.zone as usize].region != *region {
                 continue;
             }
             // The cloud may take all instances from any one of the pools: each must have the room.

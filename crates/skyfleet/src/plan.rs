@@ -216,7 +216,7 @@ fn shares(found: &Search, draft: &Draft) -> Vec<u32> {
 /// Why fewer than needed find a place.
 fn no_place(found: &Search, terms: &Terms, wanted: &[(Market, u32)], placed: u32, needed: u32) -> Error {
     let tallies = found.tallies();
-    let (kind, message) = if found.ranked().len() == 0 {
+    let (kind, message) = if found.is_empty() {
         let kind = match tallies.first().map(|tally| &tally.nearest.why) {
             Some(Why::Quota { .. }) => ErrorKind::QuotaExceeded,
             _ if found.may_pass() => ErrorKind::NoCapacity,

@@ -31,8 +31,9 @@ pub struct Candidate<'a> {
 #[derive(Clone, Debug)]
 pub struct Search {
     pub(crate) catalogue: Arc<Catalogue>,
-    /// Price to rank by and row, best first.
-    ranked: Ranking,
+    /// What fits, for each market.
+    spot: Ranking,
+    on_demand: Ranking,
     /// One for each offer: the rule that removed it, if one did.
     pub(crate) verdicts: Vec<Option<Rule>>,
     pub(crate) notes: Notes,
@@ -119,7 +120,7 @@ pub fn search(
     let closed = catalogue.mark(memory.closed_scopes(now).map(|(scope, _)| scope));
     let probing = catalogue.mark(memory.probing_scopes(now));
     let notes = Notes::new(catalogue, signals);
-    let (spot, on_demand) = match spec.market {
+    let (wants_spot, wants_on_demand) = match spec.market {
         MarketMix::Spot => (true, false),
         MarketMix::OnDemand => (false, true),
         MarketMix::Mixed { .. } => (true, true),
@@ -128,7 +129,7 @@ pub fn search(
     let unknown_prices = spec.limits.unknown_prices && needs_prices(&spec.limits).is_none();
 
     let verdict = |n: usize, row: &Row, price: i64| -> Option<Rule> {
-        if !(if row.market == Market::Spot { spot } else { on_demand }) {
+        if !(if row.market == Market::Spot { wants_spot } else { wants_on_demand }) {
             return Some(Rule::Market);
         }
         if let Some(rule) = zones[row.zone as usize].or(kinds[row.kind as usize]) {
@@ -153,7 +154,7 @@ pub fn search(
             None
         }
     };
-    let mut ranked = Vec::new();
+    let (mut spot, mut on_demand) = (Vec::new(), Vec::new());
     let mut verdicts = Vec::with_capacity(catalogue.rows().len());
     for (n, row) in catalogue.rows().iter().enumerate() {
         let note = notes.get(n);
@@ -161,13 +162,15 @@ pub fn search(
         let rule = verdict(n, row, price);
         if rule.is_none() {
             let rank = ranked_at(price, row.market, note, probing.has(n, row));
+            let ranked = if row.market == Market::Spot { &mut spot } else { &mut on_demand };
             ranked.push((rank, n as u32));
         }
         verdicts.push(rule);
     }
     Search {
         catalogue: Arc::clone(catalogue),
-        ranked: Ranking::new(ranked),
+        spot: Ranking::new(spot),
+        on_demand: Ranking::new(on_demand),
         verdicts,
         notes,
         quotas,
@@ -216,11 +219,12 @@ fn quotas(signals: &[Signal]) -> BTreeMap<QuotaId, Quota> {
 impl Search {
     /// What fits, best first.
     pub fn candidates(&self) -> impl ExactSizeIterator<Item = Candidate<'_>> {
-        // Asked for only as far as it is read; every place below the length has one.
-        (0..self.ranked.len()).map(|place| {
-            let (rank, n) = self.ranked.get(place).unwrap_or_default();
-            self.candidate(n as usize, rank)
-        })
+        Candidates { found: self, spot: 0, on_demand: 0 }
+    }
+
+    /// Whether nothing fits.
+    pub fn is_empty(&self) -> bool {
+        self.spot.len() + self.on_demand.len() == 0
     }
 
     /// The candidate in a row.
@@ -239,15 +243,19 @@ impl Search {
         &self.catalogue
     }
 
-    /// The candidates by row, best first, each with the price by which it is ranked.
-    pub(crate) fn ranked(&self) -> &Ranking {
-        &self.ranked
+    /// The candidates of a market by row, best first, each with the price by which it is ranked.
+    pub(crate) fn ranked(&self, market: Market) -> &Ranking {
+        match market {
+            Market::Spot => &self.spot,
+            Market::OnDemand => &self.on_demand,
+        }
     }
 
-    /// The candidates of one zone (by its place in the catalogue), as [`Search::ranked`].
-    pub(crate) fn ranked_in(&self, zone: u32) -> impl Iterator<Item = (i64, u32)> {
+    /// Those of one zone, by its place in the catalogue, in no order.
+    pub(crate) fn ranked_in(&self, zone: u32, market: Market) -> impl Iterator<Item = (i64, u32)> {
         let rows = self.catalogue.zones[zone as usize].rows.clone();
-        rows.filter(|&n| self.verdicts[n].is_none()).map(|n| (self.rank(n), n as u32))
+        let fits = move |&n: &usize| self.verdicts[n].is_none() && self.catalogue.rows()[n].market == market;
+        rows.filter(fits).map(|n| (self.rank(n), n as u32))
     }
 
     /// What an offer costs now; [`UNKNOWN`] when nobody knows.
@@ -284,6 +292,39 @@ impl Search {
         }
     }
 }
+
+/// Both markets' candidates, merged.
+struct Candidates<'a> {
+    found: &'a Search,
+    spot: usize,
+    on_demand: usize,
+}
+
+impl<'a> Iterator for Candidates<'a> {
+    type Item = Candidate<'a>;
+
+    fn next(&mut self) -> Option<Candidate<'a>> {
+        let spot = self.found.spot.get(self.spot);
+        let on_demand = self.found.on_demand.get(self.on_demand);
+        let (rank, n) = match (spot, on_demand) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        if spot == Some((rank, n)) {
+            self.spot += 1;
+        } else {
+            self.on_demand += 1;
+        }
+        Some(self.found.candidate(n as usize, rank))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.found.spot.len() - self.spot + self.found.on_demand.len() - self.on_demand;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Candidates<'_> {}
 
 /// What an instance must be, made ready to be asked of many types.
 struct Needed<'a> {

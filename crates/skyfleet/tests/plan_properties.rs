@@ -241,7 +241,7 @@ fn check(plan: &Plan, found: &Search, spec: &Spec, count: u32, terms: &Terms, si
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_plan_never_exceeds_budget_quota_or_target(
