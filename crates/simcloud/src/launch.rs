@@ -8,7 +8,7 @@ use crate::kernel::{Due, Kernel};
 use crate::ledger::{Line, LineKind};
 use crate::machine::{Lot, Machine};
 use crate::order::{Bought, Missing, Order};
-use crate::place::place;
+use crate::place::{Places, place};
 use crate::refusal::{Closed, Refusal};
 use crate::scenario::After;
 use crate::seed;
@@ -17,6 +17,30 @@ use crate::seed;
 struct Bid<'a> {
     bid: &'a PoolBid,
     pool: Option<u32>,
+}
+
+/// The taking of places for one order, and why bids that gave too few did.
+struct Taking<'a> {
+    kernel: &'a mut Kernel,
+    bids: &'a [Bid<'a>],
+    closed: BTreeMap<usize, Closed>,
+}
+
+impl Places for Taking<'_> {
+    fn room(&self, bid: usize, wanted: u32) -> u32 {
+        self.kernel.room(&self.bids[bid], wanted).0
+    }
+
+    fn take(&mut self, bid: usize, wanted: u32) -> u32 {
+        let (fits, why) = self.kernel.room(&self.bids[bid], wanted);
+        if let Some(pool) = self.bids[bid].pool {
+            self.kernel.occupy(pool, fits, false);
+        }
+        if let Some(why) = why {
+            self.closed.insert(bid, why);
+        }
+        fits
+    }
 }
 
 impl Kernel {
@@ -140,35 +164,17 @@ impl Kernel {
                 self.refresh(pool);
             }
         }
-        let mut names: Vec<&str> = Vec::new();
-        let mut zone_of = |bid: &Bid<'_>| {
-            let zone = bid.bid.offer.zone.as_str();
-            names.iter().position(|name| *name == zone).unwrap_or_else(|| {
-                names.push(bids.iter().map(|b| b.bid.offer.zone.as_str()).find(|z| *z == zone).unwrap_or(""));
-                names.len() - 1
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let zones: Vec<usize> = bids
+            .iter()
+            .map(|bid| {
+                let next = seen.len();
+                *seen.entry(bid.bid.offer.zone.as_str()).or_insert(next)
             })
-        };
-        let zones: Vec<usize> = bids.iter().map(&mut zone_of).collect();
-        let mut closed: BTreeMap<usize, Closed> = BTreeMap::new();
-        let this = std::cell::RefCell::new(self);
-        let got = place(
-            order.spread,
-            &zones,
-            order.count,
-            |bid, n| this.borrow().room(&bids[bid], n).0,
-            |bid, n| {
-                let mut kernel = this.borrow_mut();
-                let (fits, why) = kernel.room(&bids[bid], n);
-                if let Some(pool) = bids[bid].pool {
-                    kernel.occupy(pool, fits, false);
-                }
-                if let Some(why) = why {
-                    closed.insert(bid, why);
-                }
-                fits
-            },
-        );
-        (got, closed.into_values().collect())
+            .collect();
+        let mut taking = Taking { kernel: self, bids, closed: BTreeMap::new() };
+        let got = place(order.spread, &zones, order.count, &mut taking);
+        (got, taking.closed.into_values().collect())
     }
 
     /// How many of `wanted` machines a pool can take now, and why not more.

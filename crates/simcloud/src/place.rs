@@ -1,44 +1,46 @@
+use std::collections::BTreeMap;
+
 use skyfleet_core::Spread;
 
-/// Puts `count` machines into pools, one at a time or many: `take(pool, n)` takes up to `n` from
-/// pool number `pool` and says how many it got; fewer means that the pool is closed.
-///
-/// Gives how many each pool got.
-pub(crate) fn place(
-    spread: Spread,
-    zones: &[usize],
-    count: u32,
-    mut room: impl FnMut(usize, u32) -> u32,
-    mut take: impl FnMut(usize, u32) -> u32,
-) -> Vec<u32> {
+/// The pools of a launch, by their number in it.
+pub(crate) trait Places {
+    /// How many of `wanted` machines a pool has room for.
+    fn room(&self, pool: usize, wanted: u32) -> u32;
+
+    /// Takes up to `wanted` places and says how many it got; fewer means that the pool is closed.
+    fn take(&mut self, pool: usize, wanted: u32) -> u32;
+}
+
+/// Puts `count` machines into pools, of which `zones` says the zone; gives how many each pool got.
+pub(crate) fn place(spread: Spread, zones: &[usize], count: u32, places: &mut impl Places) -> Vec<u32> {
     let mut got = vec![0; zones.len()];
     let all: Vec<usize> = (0..zones.len()).collect();
     match spread {
-        Spread::Packed => packed(&all, count, &mut got, &mut take),
-        Spread::Even => even(all, count, &mut got, &mut take),
+        Spread::Packed => packed(&all, count, &mut got, places),
+        Spread::Even => even(all, count, &mut got, places),
         Spread::SingleZone => {
-            if let Some(zone) = roomiest(zones, count, &mut room) {
+            if let Some(zone) = roomiest(zones, count, places) {
                 let inside: Vec<usize> = all.into_iter().filter(|pool| zones[*pool] == zone).collect();
-                packed(&inside, count, &mut got, &mut take);
+                packed(&inside, count, &mut got, places);
             }
         }
     }
     got
 }
 
-fn packed(pools: &[usize], count: u32, got: &mut [u32], take: &mut impl FnMut(usize, u32) -> u32) {
+fn packed(pools: &[usize], count: u32, got: &mut [u32], places: &mut impl Places) {
     let mut left = count;
     for &pool in pools {
         if left == 0 {
             return;
         }
-        got[pool] = take(pool, left);
+        got[pool] = places.take(pool, left);
         left -= got[pool];
     }
 }
 
 /// Fills all pools to the same level; one that is full leaves its share to the others.
-fn even(mut open: Vec<usize>, count: u32, got: &mut [u32], take: &mut impl FnMut(usize, u32) -> u32) {
+fn even(mut open: Vec<usize>, count: u32, got: &mut [u32], places: &mut impl Places) {
     let mut left = count;
     while left > 0 && !open.is_empty() {
         let share = left / open.len() as u32;
@@ -46,7 +48,7 @@ fn even(mut open: Vec<usize>, count: u32, got: &mut [u32], take: &mut impl FnMut
         open.retain(|&pool| {
             let wanted = share + u32::from(extra > 0);
             extra = extra.saturating_sub(1);
-            let taken = if wanted == 0 { 0 } else { take(pool, wanted) };
+            let taken = if wanted == 0 { 0 } else { places.take(pool, wanted) };
             got[pool] += taken;
             left -= taken;
             taken == wanted
@@ -55,17 +57,14 @@ fn even(mut open: Vec<usize>, count: u32, got: &mut [u32], take: &mut impl FnMut
 }
 
 /// The first zone that has room for all; else the one that has most.
-fn roomiest(zones: &[usize], count: u32, room: &mut impl FnMut(usize, u32) -> u32) -> Option<usize> {
-    let mut rooms: Vec<(usize, u32)> = Vec::new();
+fn roomiest(zones: &[usize], count: u32, places: &impl Places) -> Option<usize> {
+    let mut rooms: BTreeMap<usize, u32> = BTreeMap::new();
     for (pool, &zone) in zones.iter().enumerate() {
-        let here = room(pool, count);
-        match rooms.iter_mut().find(|(z, _)| *z == zone) {
-            Some((_, sum)) => *sum = sum.saturating_add(here),
-            None => rooms.push((zone, here)),
-        }
+        let room = rooms.entry(zone).or_default();
+        *room = count.min(room.saturating_add(places.room(pool, count)));
     }
-    let most = rooms.iter().map(|(_, sum)| (*sum).min(count)).max()?;
-    rooms.into_iter().find(|(_, sum)| (*sum).min(count) == most).map(|(zone, _)| zone)
+    let most = *rooms.values().max()?;
+    rooms.into_iter().find(|(_, room)| *room == most).map(|(zone, _)| zone)
 }
 
 #[cfg(test)]
@@ -73,19 +72,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    struct Rooms(Vec<u32>);
+
+    impl Places for Rooms {
+        fn room(&self, pool: usize, wanted: u32) -> u32 {
+            self.0[pool].min(wanted)
+        }
+
+        fn take(&mut self, pool: usize, wanted: u32) -> u32 {
+            let taken = self.room(pool, wanted);
+            self.0[pool] -= taken;
+            taken
+        }
+    }
+
     fn placed(spread: Spread, zones: &[usize], rooms: &[u32], count: u32) -> Vec<u32> {
-        let mut left = rooms.to_vec();
-        place(
-            spread,
-            zones,
-            count,
-            |pool, n| rooms[pool].min(n),
-            |pool, n| {
-                let taken = left[pool].min(n);
-                left[pool] -= taken;
-                taken
-            },
-        )
+        place(spread, zones, count, &mut Rooms(rooms.to_vec()))
     }
 
     #[test]
