@@ -13,6 +13,7 @@ mod buy;
 mod catalogue;
 mod chart;
 mod config;
+mod config_builder;
 mod event;
 mod explain;
 mod fleet;
@@ -40,7 +41,8 @@ mod timeline;
 
 pub use budget::{Bill, BudgetState, Meter};
 pub use catalogue::Catalogue;
-pub use config::{Config, ConfigBuilder, unknown_provider};
+pub use config::{Config, unknown_provider};
+pub use config_builder::ConfigBuilder;
 pub use event::{Event, EventKind};
 pub use explain::{Rejection, Tally, Why};
 pub use fleet::Fleet;
