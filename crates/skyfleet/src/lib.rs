@@ -23,6 +23,7 @@ mod launch;
 mod lots;
 mod memory;
 mod nearest;
+mod notes;
 mod plan;
 mod policy;
 mod purse;
