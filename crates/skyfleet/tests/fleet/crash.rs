@@ -162,6 +162,42 @@ async fn a_token_of_an_earlier_life_is_a_conflict_and_not_a_second_purchase() {
 }
 
 #[tokio::test]
+async fn no_second_launch_buys_on_top_before_the_first_one_has_shown_an_earlier_life() {
+    let bed = Bed::playing(Cloud::Neutral, 2, "[market]\nprocess = \"constant\"\n");
+    // One launch before, two now: the second token is free, and all is bought already.
+    assert_eq!(bed.fleet(spec(TARGET)).launch().await.unwrap().instances.len(), 12);
+    bed.trouble(r#"{"kind":"stale","seconds":40}"#);
+    let report = bed.fleet(mixed()).launch().await.unwrap();
+    assert_eq!((report.instances.len(), bed.bought()), (12, 12));
+    bed.tear_down().await;
+}
+
+#[tokio::test]
+async fn a_successor_that_sees_only_a_part_of_the_fleet_buys_nothing_twice() {
+    for cloud in [Cloud::Aws, Cloud::Gcp, Cloud::Azure] {
+        for seconds in 0..15 {
+            let bed = Bed::playing(cloud, seconds, "[market]\nprocess = \"constant\"\n");
+            assert_eq!(bed.fleet(on_aws()).launch().await.unwrap().instances.len(), 12);
+            bed.sleep(seconds).await;
+            let successor = bed.fleet(on_aws());
+            assert_eq!(successor.launch().await.unwrap().instances.len(), 12, "{cloud}, {seconds} s");
+            assert_eq!(bed.bought(), 12, "{cloud}, {seconds} s");
+            bed.tear_down().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_teardown_right_after_a_launch_waits_until_it_would_be_listed() {
+    for cloud in Cloud::ALL {
+        let bed = Bed::playing(cloud, 2, "[market]\nprocess = \"constant\"\n");
+        bed.trouble(r#"{"kind":"stale","seconds":40}"#);
+        bed.fleet(on_aws()).launch().await.unwrap();
+        bed.tear_down().await;
+    }
+}
+
+#[tokio::test]
 async fn a_supervision_that_is_dropped_in_the_middle_of_a_fill_is_gone_on_with() {
     let bed = Bed::playing(Cloud::Neutral, 2, "[market]\nprocess = \"constant\"\n");
     let fault = Fault::new(bed.clock.clone()).rule(|_| Verdict::Delay(Duration::from_secs(2)));
