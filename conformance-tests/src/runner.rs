@@ -283,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn the_same_seed_replays_to_the_letter() {
+        let log = |case: &Case, seed| {
+            let (arm, worlds) = arm();
+            run(&arm, case, Stack::Layers, seed);
+            let log = worlds.lock().unwrap()[0].events_after(0);
+            assert!(!log.is_empty(), "{} did nothing", case.name);
+            log
+        };
+        for case in crate::cases().filter(|case| case.clause == "LIST-6" || case.clause == "TEARDOWN-7") {
+            assert_eq!(log(case, 3), log(case, 3), "{}", case.name);
+        }
+    }
+
+    #[test]
     fn a_failure_says_the_clause_its_sentence_what_happened_and_the_seed() {
         let (arm, _) = arm();
         let case = case!("LAUNCH-3", launches_and_finds_fault);

@@ -1,7 +1,12 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use skyfleet_core::{DeleteReceipt, InstanceId, Inventory, Market, Owner, Resource, ResourceKind, Selector};
+use skyfleet_core::layers::Fault as Stop;
+use skyfleet_core::{
+    Cursor, DeleteReceipt, ErrorKind, FleetBlueprint, InstanceId, Inventory, Market, Offer, Owner, Provider,
+    Resource, ResourceKind, Result, Selector,
+};
 
 use crate::bed::{Bed, Fleet, ids};
 use crate::case::{Case, Fault, Proof, RECONNECT, case, ensure, pull};
@@ -18,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("TEARDOWN-8", to_delete_again_succeeds),
     case!("TEARDOWN-9", deleted_means_gone),
     case!("TEARDOWN-10", a_second_client_needs_only_the_owner, [RECONNECT]),
+    case!("TEARDOWN-10", a_client_that_dies_at_any_call_leaves_nothing_behind, [RECONNECT]),
     case!("TEARDOWN-11", an_inventory_holds_no_neighbours_things),
 ];
 
@@ -199,6 +205,50 @@ async fn a_second_client_needs_only_the_owner(bed: &Bed) -> Proof {
         ensure!(has(&inventory.resources, made), "the second client does not find {made:?}");
     }
     runner::sweep(&second, &bed.clock, &bed.levers, &[&bed.owner]).await.map_err(Fault::new)
+}
+
+async fn a_client_that_dies_at_any_call_leaves_nothing_behind(bed: &Bed) -> Proof {
+    let pools = bed.pools(Market::OnDemand, 2).await?;
+    let second = pull(&bed.levers.reconnect)()?.provider;
+    for calls in 0u32.. {
+        let blueprint = bed.blueprint(&bed.owner, &format!("crash-{calls}"), &pools);
+        let mortal = Stop::new(bed.clock.clone()).stop_after(calls as usize);
+        let died = match life(&mortal.layer(bed.provider.clone()), &blueprint, &pools).await {
+            Ok(()) => false,
+            Err(error) if Stop::is_stop(&error) => true,
+            Err(error) => return Err(error.into()),
+        };
+        // The successor knows owner and fleet, so it makes the same launch again.
+        let prepared = second.prepare(&blueprint).await?;
+        let request = Fleet { blueprint, pools: pools.clone(), prepared }.request(0, 2);
+        let bought: BTreeSet<_> = match second.launch(&request).await {
+            Ok(launched) => ids(&launched.instances).into_iter().collect(),
+            // What the first one bought has ended: the token is spent.
+            Err(error) if error.kind() == ErrorKind::Conflict => BTreeSet::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let alive = bed.settled(&bed.owner).await?;
+        let more: Vec<_> = alive.iter().filter(|i| !bought.contains(&i.id)).map(|i| &i.id).collect();
+        ensure!(more.is_empty(), "a client died after {calls} calls, and {more:?} were bought twice");
+        runner::sweep(&second, &bed.clock, &bed.levers, &[&bed.owner]).await.map_err(Fault::new)?;
+        if !died {
+            ensure!(calls >= 5, "a whole life took {calls} calls");
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// All that a client does with a fleet, without a look to the left or right.
+async fn life(provider: &Arc<dyn Provider>, blueprint: &FleetBlueprint, pools: &[Offer]) -> Result<()> {
+    let prepared = provider.prepare(blueprint).await?;
+    let fleet = Fleet { blueprint: blueprint.clone(), pools: pools.to_vec(), prepared };
+    let launched = provider.launch(&fleet.request(0, 2)).await?;
+    provider.list(&fleet.selector()).await?;
+    provider.preemptions(&fleet.selector(), &Cursor::start()).await?;
+    provider.terminate(&ids(&launched.instances)).await?;
+    let inventory = provider.inventory(&blueprint.owner).await?;
+    provider.delete(&inventory.resources).await.map(drop)
 }
 
 async fn an_inventory_holds_no_neighbours_things(bed: &Bed) -> Proof {

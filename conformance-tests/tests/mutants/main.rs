@@ -105,15 +105,6 @@ fn every_mutant_is_found_out_by_its_clause() {
     let mut missed = Vec::new();
     for (clause, bug) in MUTANTS {
         let verdicts = skyfleet_conformance::judge(&arm(Some(*bug)), clause);
-        for (_, o) in &verdicts {
-            if let Outcome::Failed(t) = o {
-                println!(
-                    "{clause} {bug:?}\n   {}",
-                    t.lines().skip(1).collect::<Vec<_>>().join(" ").chars().take(330).collect::<String>()
-                );
-            }
-        }
-        assert!(!verdicts.is_empty(), "{clause} has no case");
         if !verdicts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))) {
             missed.push(format!("{clause} does not see {bug:?}: {verdicts:?}"));
         }
@@ -163,17 +154,17 @@ fn arm(bug: Option<Bug>) -> Arm {
         let mut world = levers::world(Cloud::Neutral, seed)?;
         world.levers.secrets.push(provider::SECRET.to_owned());
         let Some(bug) = bug else { return Ok(world) };
-        let mutated = move |connected: Connected| Connected {
-            provider: Arc::new(Mutant::new(connected.provider, bug)),
-            ..connected
-        };
-        world.connected = mutated(world.connected);
+        world.connected = mutated(world.connected, bug);
         for lever in [&mut world.levers.reconnect, &mut world.levers.impostor] {
             if let Some(connect) = lever.take() {
-                *lever = Some(Box::new(move || connect().map(mutated)));
+                *lever = Some(Box::new(move || connect().map(|connected| mutated(connected, bug))));
             }
         }
         Ok(world)
     })
     .pinned_in(pin)
+}
+
+fn mutated(connected: Connected, bug: Bug) -> Connected {
+    Connected { provider: Arc::new(Mutant::new(connected.provider, bug)), ..connected }
 }

@@ -334,7 +334,7 @@ impl FleetLaunch for Mutant {
                     }
                 }
             }
-            Flickers if count % 3 == 0 => list.clear(),
+            Flickers if count.is_multiple_of(3) => list.clear(),
             NotFoundForUnknownIds if selector.ids.iter().any(|id| list.iter().all(|i| i.id != *id)) => {
                 return Err(Error::new(ErrorKind::NotFound, "no such instance"));
             }
@@ -343,7 +343,9 @@ impl FleetLaunch for Mutant {
                     i.state = InstanceState::Running;
                 }
             }),
-            StatesGoBack if count % 4 == 0 => list.iter_mut().for_each(|i| i.state = InstanceState::Pending),
+            StatesGoBack if count.is_multiple_of(4) => {
+                list.iter_mut().for_each(|i| i.state = InstanceState::Pending)
+            }
             TagsAfterCreation => list.iter_mut().for_each(|i| {
                 if i.state == InstanceState::Pending {
                     i.labels = Arc::default();

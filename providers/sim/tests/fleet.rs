@@ -47,7 +47,11 @@ impl Bed {
     }
 
     async fn prepared(&self, offer: &Offer) -> Prepared {
-        let blueprint = FleetBlueprint {
+        self.provider.prepare(&self.blueprint(offer)).await.unwrap()
+    }
+
+    fn blueprint(&self, offer: &Offer) -> FleetBlueprint {
+        FleetBlueprint {
             owner: self.owner.clone(),
             fleet: self.fleet.clone(),
             regions: vec![offer.region.clone()],
@@ -59,8 +63,7 @@ impl Bed {
             inbound_ports: vec![22],
             labels: BTreeMap::from([("team".into(), "blue".into())]),
             expires: None,
-        };
-        self.provider.prepare(&blueprint).await.unwrap()
+        }
     }
 
     async fn request(&self, market: Market, count: u32) -> LaunchRequest {
@@ -347,4 +350,23 @@ async fn a_cursor_of_another_world_is_refused() {
         let error = bed.provider.preemptions(&selector, &Cursor::new(text)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_later_expiry_makes_no_second_template() {
+    on_each_cloud(async |bed: Bed| {
+        let offer = bed.pools(Market::OnDemand).await.remove(0);
+        let first = bed.prepared(&offer).await;
+        let mut blueprint = bed.blueprint(&offer);
+        blueprint.expires = Some(Timestamp::constant(1_800_000_000, 0));
+        let second = bed.provider.prepare(&blueprint).await.unwrap();
+        assert_eq!(first.handles, second.handles);
+        let inventory = bed.provider.inventory(&bed.owner).await.unwrap();
+        assert_eq!(inventory.resources.len(), first.resources.len());
+        assert!(inventory.resources.iter().all(|resource| resource.expires == blueprint.expires));
+        blueprint.user_data = "#!/bin/sh\nfalse\n".into();
+        assert_ne!(bed.provider.prepare(&blueprint).await.unwrap().handles, first.handles);
+        bed.tear_down().await;
+    })
+    .await;
 }
