@@ -1,14 +1,17 @@
 //! A plan for 1,000 instances out of catalogues of growing size, made ready beforehand.
 
+mod cpu;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
+use cpu::CpuTime;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use skyfleet::{CapacityMemory, Catalogue, MarketMix, Need, Spec, Terms, plan, search};
 use skyfleet_bench::offers;
 use skyfleet_core::Timestamp;
 
-fn plans(criterion: &mut Criterion) {
+fn plans(criterion: &mut Criterion<CpuTime>) {
     let all = offers::all().expect("the price list of SKYFLEET_OFFERS can be read");
     let mut group = criterion.benchmark_group("plan");
     for count in [1_000, 10_000, 131_000, all.len()] {
@@ -38,5 +41,9 @@ fn one(catalogue: &Arc<Catalogue>, spec: &Spec) -> u32 {
     plan.count()
 }
 
-criterion_group!(benches, plans);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = plans
+}
 criterion_main!(benches);

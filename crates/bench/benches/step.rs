@@ -1,10 +1,13 @@
 //! One step of supervision over fleets of growing size: a quiet look, and one that brings a
 //! notice for every hundredth instance.
 
+mod cpu;
+
+use cpu::CpuTime;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use skyfleet_bench::fleet::Fleet;
 
-fn steps(criterion: &mut Criterion) {
+fn steps(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("step");
     group.sample_size(30);
     for count in [1_000, 10_000, 100_000] {
@@ -18,5 +21,9 @@ fn steps(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, steps);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = steps
+}
 criterion_main!(benches);

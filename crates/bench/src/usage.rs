@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// The CPU time of the main thread so far; `None` where the kernel does not say.
-pub fn cpu() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+use rustix::time::{ClockId, clock_gettime};
+
+/// The CPU time of this thread so far.
+pub fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The most memory that was resident at once so far, in KiB; `None` where the kernel does not say.
@@ -18,6 +20,16 @@ pub fn peak_kib() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waiting_costs_no_cpu_time() {
+        let before = cpu();
+        std::thread::sleep(Duration::from_millis(50));
+        let slept = cpu();
+        assert!(slept - before < Duration::from_millis(25));
+        let sum = (0..10_000_000u64).fold(0u64, |sum, n| std::hint::black_box(sum ^ n));
+        assert!(cpu() > slept, "{sum}");
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

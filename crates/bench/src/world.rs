@@ -24,10 +24,17 @@ pub struct Life {
     pub launched: usize,
     /// How many of them the market took back meanwhile.
     pub preempted: usize,
-    /// The simulated time that passed.
+    /// What each stage took, in order: world, launch, running, teardown.
+    pub stages: Vec<Stage>,
+}
+
+/// What one stage took.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage {
+    /// CPU time of this machine.
+    pub cpu: Duration,
+    /// Time in the simulated world.
     pub simulated: Duration,
-    /// The CPU time of each stage.
-    pub stages: Vec<(&'static str, Duration)>,
 }
 
 /// Lives through the life of `count` spot instances of a cloud, in-process and in virtual time,
@@ -37,12 +44,12 @@ pub struct Life {
 /// Any error of the provider, and `Unexpected` when fewer instances are launched than asked for or
 /// the ledger does not end empty: then there is no figure.
 pub async fn live(cloud: Cloud, count: u32) -> Result<Life> {
-    let mut stages = Stages::new();
     let clock = Arc::new(ManualClock::auto(START));
+    let mut stages = Stages::new(clock.clone());
     let world = ample_world(cloud, clock.clone())?;
     let bare: Arc<dyn Provider> = Arc::new(SimProvider::new(world.clone()));
     let provider = layers::standard(bare, clock.clone(), &layers::Limit::new(clock.clone()), 1);
-    stages.end("world");
+    stages.end();
 
     let (owner, fleet) = (Owner::parse("bench")?, FleetName::parse("fleet")?);
     let pools = spot_pools(&*provider).await?;
@@ -74,7 +81,7 @@ pub async fn live(cloud: Cloud, count: u32) -> Result<Life> {
         launched.extend(answer.instances.into_iter().map(|instance| instance.id));
     }
     check(launched.len() == count as usize, || format!("{} of {count} launched", launched.len()))?;
-    stages.end("launch");
+    stages.end();
 
     let selector = Selector::fleet(&owner, &fleet);
     loop {
@@ -85,7 +92,7 @@ pub async fn live(cloud: Cloud, count: u32) -> Result<Life> {
         }
     }
     let page = provider.preemptions(&selector, &Cursor::start()).await?;
-    stages.end("running");
+    stages.end();
 
     provider.terminate(&launched).await?;
     loop {
@@ -98,16 +105,11 @@ pub async fn live(cloud: Cloud, count: u32) -> Result<Life> {
         provider.delete(&rest).await?;
         clock.sleep(Duration::from_secs(15)).await;
     }
-    stages.end("teardown");
+    stages.end();
 
     let ledger = world.ledger();
     check(ledger.live.is_empty() && ledger.blocking.is_empty(), || "the ledger is not empty".to_owned())?;
-    Ok(Life {
-        launched: launched.len(),
-        preempted: page.preemptions.len(),
-        simulated: Duration::try_from(clock.now().duration_since(START)).unwrap_or_default(),
-        stages: stages.ended,
-    })
+    Ok(Life { launched: launched.len(), preempted: page.preemptions.len(), stages: stages.ended })
 }
 
 /// A world whose pools and quotas hold whatever is asked for: room is not what is measured.
@@ -164,19 +166,21 @@ fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
 }
 
 struct Stages {
-    last: Duration,
-    ended: Vec<(&'static str, Duration)>,
+    clock: Arc<ManualClock>,
+    last: (Duration, Timestamp),
+    ended: Vec<Stage>,
 }
 
 impl Stages {
-    fn new() -> Self {
-        Self { last: usage::cpu().unwrap_or_default(), ended: Vec::new() }
+    fn new(clock: Arc<ManualClock>) -> Self {
+        Self { last: (usage::cpu(), clock.now()), clock, ended: Vec::new() }
     }
 
-    fn end(&mut self, stage: &'static str) {
-        let now = usage::cpu().unwrap_or_default();
-        self.ended.push((stage, now.saturating_sub(self.last)));
-        self.last = now;
+    fn end(&mut self) {
+        let (cpu, now) = (usage::cpu(), self.clock.now());
+        let simulated = Duration::try_from(now.duration_since(self.last.1)).unwrap_or_default();
+        self.ended.push(Stage { cpu: cpu.saturating_sub(self.last.0), simulated });
+        self.last = (cpu, now);
     }
 }
 
@@ -189,7 +193,8 @@ mod tests {
         for cloud in Cloud::ALL {
             let life = live(cloud, 50).await.unwrap();
             assert_eq!(life.launched, 50, "{cloud}");
-            assert!(life.simulated > Duration::from_secs(15), "{cloud}: {life:?}");
+            let simulated: Duration = life.stages.iter().map(|stage| stage.simulated).sum();
+            assert!(simulated > Duration::from_secs(15), "{cloud}: {life:?}");
         }
     }
 }

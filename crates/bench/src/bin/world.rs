@@ -6,7 +6,8 @@
 
 use std::process::{Command, ExitCode};
 
-use skyfleet_bench::{usage, world};
+use skyfleet_bench::usage;
+use skyfleet_bench::world::{self, Stage};
 use skyfleet_simcloud::Cloud;
 
 const COUNTS: [u32; 3] = [1_000, 10_000, 100_000];
@@ -31,9 +32,9 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn table(cloud: &str) -> Result<()> {
     println!(
-        "| cloud | instances | preempted | simulated s | CPU s | of it world, launch, running, teardown | peak MB |"
+        "| cloud | instances | preempted | CPU s | launch, running, teardown | simulated s | launch, running, teardown | peak MB |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for count in COUNTS {
         let row = Command::new(std::env::current_exe()?).args([cloud, &count.to_string()]).status()?;
         if !row.success() {
@@ -49,17 +50,18 @@ fn row(cloud: &str, count: &str) -> Result<()> {
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let life = runtime.block_on(world::live(cloud, count.parse()?))?;
-    let stages: Vec<String> =
-        life.stages.iter().map(|(_, time)| format!("{:.3}", time.as_secs_f64())).collect();
-    let cpu = usage::cpu().ok_or("this system does not tell CPU times")?;
+    let cpu = usage::cpu();
     let peak = usage::peak_kib().ok_or("this system does not tell the memory of a process")?;
+    let each =
+        |time: fn(&Stage) -> String| life.stages.iter().skip(1).map(time).collect::<Vec<_>>().join(", ");
     println!(
-        "| {cloud} | {} | {} | {} | {:.3} | {} | {:.1} |",
+        "| {cloud} | {} | {} | {:.3} | {} | {} | {} | {:.0} |",
         life.launched,
         life.preempted,
-        life.simulated.as_secs(),
         cpu.as_secs_f64(),
-        stages.join(", "),
+        each(|stage| format!("{:.3}", stage.cpu.as_secs_f64())),
+        life.stages.iter().map(|stage| stage.simulated.as_secs()).sum::<u64>(),
+        each(|stage| stage.simulated.as_secs().to_string()),
         peak as f64 / 1_024.0,
     );
     Ok(())
