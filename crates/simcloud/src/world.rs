@@ -116,7 +116,7 @@ pub(crate) struct Shared {
 }
 
 pub(crate) struct Inner {
-    kernel: Kernel,
+    pub(crate) kernel: Kernel,
     pub(crate) host: Option<ProcessHost>,
 }
 
@@ -150,13 +150,7 @@ impl World {
         if let (Some(file), Some(path)) = (&state, &options.state) {
             let read = file.lock().and_then(|_lock| file.load()).map_err(|error| bad_state(path, error))?;
             if let Some(read) = read {
-                if read.pools.len() != kernel.pools.len() || read.played != options.cloud {
-                    let message = format!("the state file holds another world than {}", options.cloud);
-                    return Err(Error::new(ErrorKind::InvalidConfig, message)
-                        .with("key", "state")
-                        .with("file", path.display()));
-                }
-                kernel.adopt(read);
+                kernel.take_over(read, path)?;
             }
         }
         let host = processes.then(ProcessHost::new).transpose()?;
@@ -167,6 +161,21 @@ impl World {
             sooner: Arc::default(),
             driven: AtomicBool::new(false),
         })))
+    }
+
+    /// A world in memory that goes on from a file that [`World::save`] wrote. The options say what
+    /// no file holds: the clock, the scenario, the regions.
+    ///
+    /// # Errors
+    /// Those of [`World::new`]; `NotFound` when there is no such file.
+    pub fn load(options: WorldOptions, path: &Path) -> Result<Self> {
+        let world = Self::new(WorldOptions { state: None, ..options })?;
+        let read = StateFile::new(path).load().map_err(|error| bad_state(path, error))?;
+        let read = read.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no such file").with("file", path.display())
+        })?;
+        world.lock().kernel.take_over(read, path)?;
+        Ok(world)
     }
 
     /// The time it lives by.
@@ -265,8 +274,8 @@ impl World {
         }
     }
 
-    /// Writes the whole world into a file, from which a world can be opened
-    /// ([`WorldOptions::state`]).
+    /// Writes the whole world into a file, from which another goes on ([`World::load`],
+    /// [`WorldOptions::state`]).
     ///
     /// # Errors
     /// `Unavailable` when the file cannot be written.
@@ -355,6 +364,17 @@ impl fmt::Debug for World {
 }
 
 impl Kernel {
+    /// Goes on from what a file held, if it is a world of the same cloud.
+    fn take_over(&mut self, read: Self, path: &Path) -> Result<()> {
+        if read.played != self.cloud() || read.pools.len() != self.pools.len() {
+            let message = format!("the file holds another world: {}, not {}", read.played, self.cloud());
+            let error = Error::new(ErrorKind::InvalidConfig, message);
+            return Err(error.with("key", "state").with("file", path.display()));
+        }
+        self.adopt(read);
+        Ok(())
+    }
+
     fn admitted<T>(
         &mut self,
         call: &Call<'_>,

@@ -193,10 +193,9 @@ proptest! {
                 let options = WorldOptions {
                     seed,
                     scenario: skyfleet_simcloud::Scenario::parse(LIVELY, "x", ".".as_ref()).unwrap(),
-                    state: Some(path.clone()),
                     ..WorldOptions::new(Arc::new(cut_off.clock.clone())).playing(cloud)
                 };
-                cut_off.world = World::new(options).unwrap();
+                cut_off.world = World::load(options, &path).unwrap();
             }
             prop_assert_eq!(act(&whole, &mut of_whole, step), act(&cut_off, &mut of_cut_off, step));
         }

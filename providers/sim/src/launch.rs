@@ -174,7 +174,7 @@ fn fixtures(
         labels: Arc::new(blueprint.labels.clone()),
         holds: Vec::new(),
     };
-    let content = digest(blueprint);
+    let content = content_digest(blueprint);
     let mut list = Vec::new();
     match cloud {
         Cloud::Neutral | Cloud::Aws => {
@@ -220,6 +220,12 @@ fn fixtures(
 }
 
 const SUBSCRIPTION: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Names what the machines are made of. When they expire is a tag, and changes no template.
+fn content_digest(blueprint: &FleetBlueprint) -> String {
+    let FleetBlueprint { image, user_data, disk_gib, public_ip, inbound_ports, labels, .. } = blueprint;
+    digest(&(image, user_data, disk_gib, public_ip, inbound_ports, labels))
+}
 
 /// A short name for a content (FNV-1a).
 fn digest(content: &impl serde::Serialize) -> String {
