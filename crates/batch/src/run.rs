@@ -287,5 +287,7 @@ fn since(began: Timestamp, now: Timestamp) -> Duration {
     now.duration_since(began).unsigned_abs()
 }
 
+#[cfg(all(test, feature = "s3"))]
+mod remote_tests;
 #[cfg(test)]
 mod tests;

@@ -62,7 +62,9 @@ impl Store {
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {}
                 Ok(_) => {
-                    return Err(refusal("the input is a file; a folder of files is needed").with("input", url));
+                    return Err(
+                        refusal("the input is a file; a folder of files is needed").with("input", url)
+                    );
                 }
                 Err(e) => {
                     return Err(refusal("the input folder cannot be read")
@@ -377,12 +379,14 @@ fn open_remote(scheme: &str, url: &str) -> Result<Operator> {
     }
 }
 
-/// Opens a remote service, strictly: OpenDAL itself drops keys that it does not know.
+/// Opens a remote service, strictly: OpenDAL itself drops keys that it does not know. Gives it the
+/// HTTP client of this build, unless the program has installed one already.
 #[cfg_attr(
     not(any(feature = "s3", feature = "gcs", feature = "azblob")),
     expect(dead_code, reason = "this build has no remote store")
 )]
 fn remote<C: Configurator + Default>(url: &str, environment: &[(&str, &str)]) -> Result<Operator> {
+    opendal::install_default();
     let uri = OperatorUri::new(url, []).map_err(|e| refusal(e.to_string()))?;
     if uri.name().is_none() {
         return Err(refusal("the bucket or container is missing: scheme://bucket/prefix"));

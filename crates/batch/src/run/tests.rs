@@ -1,6 +1,5 @@
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use skyfleet::{Config, EventKind, Spec};
 use skyfleet_core::{FleetName, Owner};
@@ -235,27 +234,53 @@ async fn a_store_that_breaks_ends_the_job_and_the_fleet() {
 }
 
 #[tokio::test]
-async fn a_fleet_that_does_nothing_for_too_long_ends() {
+async fn machines_that_never_reach_the_store_are_not_paid_for_ever() {
     let bench = Bench::new();
     let mut config = bench.config(1, "");
-    // Its worker never learns its own name, so it never says hello.
     config.spec.limits.idle_max = Some(Duration::from_secs(120));
-    let run = bench.job("true").open(config).await.unwrap();
+    // A world without processes: machines that boot and never run their user data.
+    let connected = (skyfleet_sim::DRIVER.connect)(&config.provider_settings()).unwrap();
+    let run = bench.job("true").open_on(connected, config).await.unwrap();
     let world = world(&run);
-    let roster = bench.path("store/test/control/roster");
-    let broken = AtomicU32::new(0);
+    let report = run.run(std::future::pending(), |_| {}).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::LimitReached(_)), "{:?}", report.outcome);
+    assert_eq!((report.tasks[0].state, report.tasks[0].attempts), (TaskState::Unfinished, 1));
+    assert_nothing_left(&world);
+}
+
+#[tokio::test]
+async fn a_fleet_that_shrank_and_then_lost_everything_begins_again() {
+    let bench = Bench::new();
+    let scenario = "[[event]]\nat_s = 240\nkind = \"preempt\"\ncount = 3\nnotice_s = 3\n";
+    let command = format!(
+        "[ $SKYFLEET_TASK_INDEX != 2 ] || while [ ! -e '{go}' ]; do sleep 0.1; done",
+        go = bench.url("go")
+    );
+    let run = bench.job(&command).tasks(Tasks::Count(3)).open(bench.config(3, scenario)).await.unwrap();
+    let world = world(&run);
+    let (mut preempted, mut story) = (0, Vec::new());
+    let go = bench.path("go");
     let report = run
-        .run(std::future::pending(), |event| {
-            if matches!(event, JobEvent::Fleet { happened: Event { kind: EventKind::Filled { .. }, .. } }) {
-                fs::create_dir_all(&roster).unwrap();
-                fs::write(roster.join("in the way"), "").unwrap();
-                broken.fetch_add(1, Ordering::Relaxed);
+        .run(std::future::pending(), |event| match event {
+            JobEvent::Fleet { happened: Event { kind: EventKind::Preempted { .. }, .. } } => {
+                preempted += 1;
+                if preempted == 3 {
+                    fs::write(&go, "").unwrap();
+                }
             }
+            JobEvent::Fleet { happened: Event { kind: EventKind::ReplacingStopped { .. }, .. } } => {
+                story.push("stop")
+            }
+            JobEvent::Fleet { happened: Event { kind: EventKind::LaunchSent { .. }, .. } } => {
+                story.push("launch")
+            }
+            _ => {}
         })
         .await
         .unwrap();
-    assert_eq!(broken.into_inner(), 1);
-    assert!(matches!(report.outcome, Outcome::LimitReached(_) | Outcome::Stopped(_)), "{:?}", report.outcome);
+    assert!(report.succeeded(), "{report:?}");
+    assert_eq!(report.tasks[2].attempts, 2);
+    assert!(story.starts_with(&["launch", "stop", "launch"]), "{story:?}");
     assert_nothing_left(&world);
 }
 
