@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -79,4 +80,50 @@ pub enum JobEvent {
         /// What failed.
         reason: String,
     },
+}
+
+/// One line for people: `task 7: done in 1.2 s (8 finished)`.
+impl fmt::Display for JobEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fleet { happened } => happened.fmt(f),
+            Self::WorkerReady { instance } => write!(f, "{instance} is ready for tasks"),
+            Self::WorkerSilent { instance } => {
+                write!(f, "{instance} runs and has not reached the store: has it curl, and a way there?")
+            }
+            Self::TaskDealt { index, attempt, instance } => {
+                write!(f, "task {index}: try {attempt} goes to {instance}")
+            }
+            Self::TaskReturned { index, attempt, instance } => {
+                write!(f, "task {index}: try {attempt} was cut off on {instance}, it will run again")
+            }
+            Self::TaskRetried { index, attempt, reason } => {
+                write!(f, "task {index}: try {attempt} failed: {reason}; it will be tried again")
+            }
+            Self::TaskDone { index, took, finished, .. } => {
+                write!(f, "task {index}: done in {:.1} s ({finished} finished)", took.as_secs_f64())
+            }
+            Self::TaskFailed { index, attempt, reason, finished } => {
+                write!(f, "task {index}: failed after {attempt} tries: {reason} ({finished} finished)")
+            }
+            Self::StoreTrouble { reason } => write!(f, "trouble with the store: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_one_line() {
+        let done =
+            JobEvent::TaskDone { index: 7, attempt: 1, took: Duration::from_millis(1234), finished: 8 };
+        assert_eq!(done.to_string(), "task 7: done in 1.2 s (8 finished)");
+        let instance = InstanceId::from("i-1");
+        assert_eq!(
+            JobEvent::TaskReturned { index: 7, attempt: 1, instance }.to_string(),
+            "task 7: try 1 was cut off on i-1, it will run again"
+        );
+    }
 }

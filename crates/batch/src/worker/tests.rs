@@ -227,10 +227,13 @@ fn a_command_that_does_not_fit_is_refused_before_anything_is_bought() {
     assert!(worker("true", "/roster").script(&small).is_err());
 }
 
+/// By request target.
+type Objects = Vec<(String, Vec<u8>)>;
+
 /// Objects behind HTTP, as behind signed URLs. A URL with `slow` fails at first, as stores do.
 struct Server {
     url: String,
-    objects: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    objects: Arc<Mutex<Objects>>,
 }
 
 impl Server {
@@ -248,7 +251,7 @@ impl Server {
         Self { url, objects }
     }
 
-    fn answer(mut stream: TcpStream, objects: &Mutex<Vec<(String, Vec<u8>)>>, failed: &mut Vec<String>) {
+    fn answer(mut stream: TcpStream, objects: &Mutex<Objects>, failed: &mut Vec<String>) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
