@@ -24,6 +24,7 @@ mod lots;
 mod memory;
 mod nearest;
 mod notes;
+mod picture;
 mod plan;
 mod policy;
 mod purse;

@@ -33,6 +33,8 @@ pub struct Roster {
     early: BTreeMap<InstanceId, Preemption>,
     pub(crate) interruptions: BTreeMap<OfferId, Vec<Timestamp>>,
     pub(crate) replacing_stopped: bool,
+    /// The places of the last list, in the order of ids.
+    pub(crate) order: Vec<u32>,
 }
 
 /// A slot, and what is known beside it.

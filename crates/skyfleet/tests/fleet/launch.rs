@@ -146,6 +146,37 @@ async fn spot_that_does_not_come_is_bought_on_demand() {
 }
 
 #[tokio::test]
+async fn on_demand_stands_in_at_once_where_spot_is_sold_out_and_that_is_allowed() {
+    let bed = Bed::new();
+    for zone in ["sim-east-a", "sim-east-b", "sim-east-c"] {
+        bed.trouble(&format!(r#"{{"kind":"capacity","zone":"{zone}","market":"spot","available":0}}"#));
+    }
+    let mut wanted = spec(6);
+    wanted.market = MarketMix::Mixed { on_demand_share: 0.0, on_demand_after: Some(Duration::ZERO) };
+    let report = bed.fleet(wanted).launch().await.unwrap();
+    assert_eq!(report.on(Market::OnDemand), 6);
+    bed.tear_down().await;
+}
+
+#[tokio::test]
+async fn a_fleet_that_was_attached_to_is_kept_below_its_minimum() {
+    let bed = Bed::new();
+    let mut wanted = spec(8);
+    wanted.min = 8;
+    let first = bed.fleet(wanted.clone());
+    first.launch().await.unwrap();
+    bed.sleep(300).await;
+    close_east(&bed, 0);
+    let ids: Vec<_> = bed.alive().into_iter().take(3).collect();
+    first.provider().terminate(&ids).await.unwrap();
+    bed.sleep(300).await;
+    let report = bed.fleet(wanted).launch().await.unwrap();
+    assert_eq!((report.attached, report.instances.len()), (true, 5));
+    assert_eq!(report.shortfalls.iter().map(|s| s.count).sum::<u32>(), 3);
+    bed.tear_down().await;
+}
+
+#[tokio::test]
 async fn the_on_demand_share_is_kept_over_a_spill() {
     let bed = Bed::new();
     bed.trouble(r#"{"kind":"capacity","zone":"sim-east-a","market":"spot","available":1}"#);

@@ -5,4 +5,5 @@ mod bed;
 mod crash;
 mod launch;
 mod seeds;
+mod slots;
 mod supervise;
