@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use skyfleet::TeardownReport;
+use skyfleet_core::Error;
 
 use crate::args::{Common, DownArgs};
 use crate::exit::{Exit, Failure};
@@ -26,7 +27,7 @@ pub(crate) async fn down(
         note(format!("interrupted: the teardown is not proven; go on with: {again}"));
         return Ok(Exit::Interrupted);
     };
-    let report = report?;
+    let report = report.map_err(unproven)?;
     if output.json {
         output.document(&report_json(&report))?;
     } else {
@@ -36,6 +37,21 @@ pub(crate) async fn down(
         note(format!("go on with: {again}"));
     }
     Ok(end(&report))
+}
+
+/// A teardown that the cloud did not let happen: what is left may cost money.
+pub(crate) fn unproven(error: Error) -> Failure {
+    let failure = Failure::from(error);
+    if failure.exit != Exit::Failed {
+        return failure;
+    }
+    Failure {
+        exit: Exit::Leftovers,
+        message: format!("nothing proves that nothing is left: {}", failure.message),
+        help: Some(
+            "wait a minute and run the same command again: it goes on where this one ended".to_owned(),
+        ),
+    }
 }
 
 /// The exit code of a teardown.

@@ -41,7 +41,7 @@ impl Exit {
             Self::Usage => "wrong command line, config or request; nothing was bought",
             Self::Refused => "no capacity, over quota or over budget; what was bought is given back",
             Self::Denied => "no credentials, or a permission is missing",
-            Self::Leftovers => "the teardown ended, and something is left: it is named",
+            Self::Leftovers => "something is left, or nothing proves that nothing is",
             Self::Interrupted => "interrupted by Ctrl-C or SIGTERM",
         }
     }

@@ -57,7 +57,7 @@ pub(crate) async fn up(
 /// Ends what the interrupted launch may have bought, and says so.
 async fn give_back(fleet: &Fleet, output: &mut Output) -> Result<Exit, Failure> {
     note("interrupted: giving back what was bought");
-    let report = fleet.teardown().await?;
+    let report = fleet.teardown().await.map_err(down::unproven)?;
     if output.json {
         output.document(&json!({ "interrupted": true, "teardown": down::report_json(&report) }))?;
     } else {
@@ -135,7 +135,7 @@ async fn watch(fleet: &Opened, output: &mut Output, interrupt: &Interrupt) -> Re
         }
         if matches!(event.kind, EventKind::LimitReached { .. }) {
             drop(events);
-            let report = fleet.teardown().await?;
+            let report = fleet.teardown().await.map_err(down::unproven)?;
             if output.json {
                 output.object(&json!({ "teardown": down::report_json(&report) }))?;
             } else {

@@ -217,6 +217,19 @@ fn ctrl_c_while_launching_gives_back_what_was_bought() {
 }
 
 #[test]
+fn a_teardown_that_the_cloud_does_not_let_happen_is_not_called_done() {
+    let home = Home::new();
+    home.json(&["up", "-n", "1", "--vcpus", "2", "--json"]);
+    for action in ["instances.terminate", "resources.delete"] {
+        let fault = format!(r#"{{"kind":"error","action":"{action}","probability":1}}"#);
+        home.json(&["sim", "fault", &fault, "--json"]);
+    }
+    let ended = home.run(&["down"]);
+    ended.refused(5, &["nothing proves"]);
+    assert!(home.live() > 0);
+}
+
+#[test]
 fn a_launch_without_capacity_is_refused_and_leaves_nothing() {
     let home = Home::new();
     home.write("scenario.toml", "[pools]\ndefault_capacity = 0\n");
