@@ -95,9 +95,7 @@ impl Inner {
             return Err(reason);
         }
         let error = below_min(held, spec.target, required, reason);
-        if self.state().closing {
-            return Err(error);
-        }
+        // Also when a teardown ended this launch: what was made after it had passed must go too.
         match self.teardown(false).await {
             Ok(report) if report.leftovers.is_empty() => Err(error),
             Ok(report) => Err(error.with("leftovers", report.leftovers.len())),

@@ -30,7 +30,26 @@ impl Bed {
 
     pub(crate) fn playing(cloud: Cloud, seed: u64, scenario: &str) -> Self {
         let begin = Timestamp::from_second(BEGIN).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::auto(begin));
+        Self::on(Arc::new(ManualClock::auto(begin)), cloud, seed, scenario)
+    }
+
+    /// A world whose time goes on by itself: also past a future that nobody polls, for which the
+    /// clock that jumps would wait.
+    pub(crate) fn moving() -> Self {
+        let clock = ManualClock::new(Timestamp::from_second(BEGIN).unwrap());
+        let mover = clock.clone();
+        tokio::spawn(async move {
+            loop {
+                for _ in 0..30 {
+                    tokio::task::yield_now().await;
+                }
+                mover.advance(Duration::from_millis(250));
+            }
+        });
+        Self::on(Arc::new(clock), Cloud::Neutral, 2, "[market]\nprocess = \"constant\"\n")
+    }
+
+    fn on(clock: Arc<dyn Clock>, cloud: Cloud, seed: u64, scenario: &str) -> Self {
         let mut options = WorldOptions::new(clock.clone()).playing(cloud);
         options.seed = seed;
         options.scenario = Scenario::parse(scenario, "scenario", Path::new(".")).unwrap();

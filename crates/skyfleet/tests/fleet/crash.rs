@@ -110,6 +110,30 @@ async fn a_launch_whose_future_is_dropped_anywhere_leaves_only_what_a_teardown_f
 }
 
 #[tokio::test]
+async fn a_launch_that_wakes_up_after_the_teardown_gives_back_what_it_gets() {
+    for tick in (0..30).step_by(2) {
+        let bed = Bed::moving();
+        let fault = Fault::new(bed.clock.clone()).rule(|_| Verdict::Delay(Duration::from_secs(1)));
+        bed.trouble(r#"{"kind":"latency","ms":1000}"#);
+        let fleet = bed.fleet_behind(&fault, mixed());
+        let mut launch = Box::pin(fleet.launch());
+        let asleep = tokio::select! {
+            biased;
+            () = bed.clock.sleep(Duration::from_millis(tick * 500 + 250)) => true,
+            launched = &mut launch => launched.is_err(),
+        };
+        // Nobody polls the launch while another clone tears the fleet down.
+        assert!(fleet.clone().teardown().await.unwrap().is_clean());
+        bed.assert_nothing_left();
+        if asleep {
+            assert!(launch.await.is_err(), "tick {tick}");
+            bed.sleep(60).await;
+            bed.assert_nothing_left();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_controller_that_dies_at_any_call_of_its_teardown_is_succeeded() {
     for acts in [false, true] {
         for n in 1.. {
