@@ -171,7 +171,7 @@ async fn signals_are_about_what_was_asked(bed: &Bed) -> Proof {
     };
     offers.push(stranger.clone());
     let asked: BTreeSet<_> = offers.iter().filter(|id| **id != stranger).cloned().collect();
-    for signal in bed.provider.signals(&SignalQuery { offers, count: 50 }).await? {
+    for signal in bed.provider.signals(&SignalQuery { offers, count: 50, ..SignalQuery::default() }).await? {
         if let Signal::SpotPrice { offer, .. }
         | Signal::PlacementScore { offer, .. }
         | Signal::EvictionRate { offer, .. } = &signal
@@ -179,7 +179,7 @@ async fn signals_are_about_what_was_asked(bed: &Bed) -> Proof {
             ensure!(asked.contains(offer), "nobody asked about {offer}");
         }
     }
-    let nothing = bed.provider.signals(&SignalQuery { offers: Vec::new(), count: 50 }).await?;
+    let nothing = bed.provider.signals(&SignalQuery { count: 50, ..SignalQuery::default() }).await?;
     let about_offers = nothing.iter().filter(|signal| !matches!(signal, Signal::Quota { .. })).count();
     ensure!(about_offers == 0, "no offer was asked about, and {about_offers} signals came");
     Ok(())
@@ -257,7 +257,7 @@ async fn candidates(bed: &Bed) -> Proof<Vec<Offer>> {
 
 async fn signals(bed: &Bed) -> Proof<Vec<Signal>> {
     let offers = candidates(bed).await?.iter().map(Offer::id).collect();
-    Ok(bed.provider.signals(&SignalQuery { offers, count: 20 }).await?)
+    Ok(bed.provider.signals(&SignalQuery { offers, count: 20, ..SignalQuery::default() }).await?)
 }
 
 fn is_score(signal: &Signal) -> bool {

@@ -225,7 +225,11 @@ fn a_teardown_that_the_cloud_does_not_let_happen_is_not_called_done() {
         home.json(&["sim", "fault", &fault, "--json"]);
     }
     let ended = home.run(&["down"]);
-    ended.refused(5, &["nothing proves"]);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    for left in ["leftovers: 3", "instance  sim-000001", "firewall", "template", "could not serve"] {
+        assert!(ended.out.contains(left), "{left:?} is not said in: {}", ended.out);
+    }
+    assert!(ended.err.contains("go on with: skyfleet down --all"), "{ended:?}");
     assert!(home.live() > 0);
 }
 

@@ -54,6 +54,10 @@ pub struct SignalQuery {
     pub offers: Vec<OfferId>,
     /// The real size of the fleet: a score for one instance says nothing about a thousand.
     pub count: u32,
+    /// The boot disk that each instance will have, in GiB; 0 when nobody asks what it costs.
+    pub disk_gib: u32,
+    /// Whether each instance will have a public address.
+    pub public_ip: bool,
 }
 
 /// One thing that the cloud says about an offer or a quota.
@@ -83,6 +87,15 @@ pub enum Signal {
         offer: OfferId,
         /// The chance that one instance is reclaimed within an hour, in parts per million.
         per_hour_ppm: u32,
+    },
+    /// What the asked boot disk and address cost each instance, beside the offer's price.
+    Extras {
+        /// In which region.
+        region: Region,
+        /// On which market: some clouds sell addresses cheaper to spot instances.
+        market: Market,
+        /// What an hour of both costs.
+        per_hour: UsdPerHour,
     },
     /// A quota of the account, in vCPUs.
     Quota {

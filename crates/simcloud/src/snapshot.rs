@@ -1,6 +1,9 @@
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::kernel::{Kernel, Setup};
 
@@ -31,11 +34,28 @@ pub(crate) mod pairs {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
+    /// The file as it was when it was last read or written here.
+    seen: Mutex<Option<Stamp>>,
+}
+
+/// Tells one version of the file from another: each is a new file.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: SystemTime,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let data = fs::metadata(path)?;
+        Ok(Self { inode: data.ino(), length: data.len(), modified: data.modified()? })
+    }
 }
 
 impl StateFile {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), seen: Mutex::default() }
     }
 
     /// Keeps other processes out until the file is dropped. The lock is on a file beside it, as
@@ -46,20 +66,29 @@ impl StateFile {
         Ok(lock)
     }
 
-    /// The world in the file, if there is one.
+    /// The world in the file, if there is one, and if another process wrote it since it was last
+    /// read or written here.
     pub(crate) fn load(&self) -> io::Result<Option<Kernel>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let stamp = match Stamp::of(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            stamp => Some(stamp?),
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == stamp {
+            return Ok(None);
         }
+        let kernel = serde_json::from_slice(&fs::read(&self.path)?)?;
+        *seen = stamp;
+        Ok(Some(kernel))
     }
 
     /// Writes the world; a reader sees the old file or the new one, never a part.
     pub(crate) fn save(&self, kernel: &Kernel) -> io::Result<()> {
         let new = self.beside("new");
         fs::write(&new, serde_json::to_vec(kernel)?)?;
-        fs::rename(&new, &self.path)
+        fs::rename(&new, &self.path)?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stamp::of(&self.path)?);
+        Ok(())
     }
 
     fn beside(&self, ending: &str) -> PathBuf {

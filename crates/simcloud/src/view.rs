@@ -86,6 +86,9 @@ impl Kernel {
             let lot = &self.lots[lot as usize];
             let faded = lot.left == 0 && at >= lot.gone_at + self.setup.rules.ended_listed;
             if !faded && whose.are(&lot.tags) {
+                // A filter hides how many there are: say it, or a list of 100,000 is moved about
+                // many times while it grows.
+                views.reserve(lot.left as usize);
                 views.extend(lot.machines().filter(|m| self.shows(*m, at, whose)).map(|m| self.view(m, at)));
             }
         };

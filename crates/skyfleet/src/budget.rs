@@ -95,6 +95,16 @@ impl Meter {
         Self { budget, extras, ..Self::default() }
     }
 
+    /// Changes what disk and address cost per hour, for the instances that start from here on.
+    pub fn set_extras(&mut self, extras: UsdPerHour) {
+        self.extras = extras;
+    }
+
+    /// What disk and address of an instance cost per hour, as far as that is known.
+    pub fn extras(&self) -> UsdPerHour {
+        self.extras
+    }
+
     /// Counts an instance from its launch on. A second call for the same one changes nothing, also
     /// while it lives; one that ended must not be given again. `on_demand` is what it would cost on
     /// demand, where that is known.

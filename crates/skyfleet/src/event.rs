@@ -169,7 +169,7 @@ impl fmt::Display for EventKind {
                 write!(f, "slot {slot}: {instance} may be taken back soon")
             }
             Self::Notice { slot, instance, deadline: Some(deadline) } => {
-                write!(f, "slot {slot}: {instance} will be taken back at {deadline}")
+                write!(f, "slot {slot}: {instance} will be taken back at {deadline:.0}")
             }
             Self::Notice { slot, instance, deadline: None } => {
                 write!(f, "slot {slot}: {instance} will be taken back")

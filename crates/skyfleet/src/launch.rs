@@ -142,9 +142,20 @@ impl Inner {
         if young && alive < self.config.spec.target {
             listed = self.list_after_grace().await?;
         }
+        self.learn_prices(&listed).await;
         self.take_over(&listed);
         self.mark_running(&listed);
         self.resolve().await
+    }
+
+    /// Before the first instances are counted: what they would cost on demand, and their disks.
+    async fn learn_prices(&self, listed: &[Instance]) {
+        if listed.is_empty() || self.state().knows_prices() {
+            return;
+        }
+        if let Err(error) = self.search(listed.len() as u32).await {
+            self.tell(crate::EventKind::Trouble { reason: format!("the bill is without disks: {error}") });
+        }
     }
 
     /// What is listed as running needs no look to be known as such.

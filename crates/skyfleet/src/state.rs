@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use skyfleet_core::{
     Arch, Clock, Cursor, ErrorKind, FleetBlueprint, Instance, InstanceId, LaunchRequest, Launched, Market,
-    OfferId, OfferQuery, Prepared, Provider, Region, Result, Selector, SignalQuery, Timestamp, UsdPerHour,
+    OfferId, OfferQuery, Prepared, Provider, Region, Result, Selector, Signal, SignalQuery, Timestamp,
+    UsdPerHour,
 };
 
 use crate::policy::{AnotherPool, PreemptionPolicy};
@@ -129,12 +130,23 @@ impl Inner {
             crate::search(&catalogue, signals, spec, &self.state().memory, now)
         };
         let offers = search(&[]).candidates().take(SIGNAL_OFFERS_MAX).map(|c| c.offer.id()).collect();
-        let query = SignalQuery { offers, count: count.max(1) };
+        let (disk_gib, public_ip) = (spec.disk_gib, spec.public_ip);
+        let query = SignalQuery { offers, count: count.max(1), disk_gib, public_ip };
         if query.offers.is_empty() {
             return Ok(search(&[]));
         }
         match self.provider.signals(&query).await {
-            Ok(signals) => Ok(search(&signals)),
+            Ok(signals) => {
+                // The dearest region's and market's: a limit must hold wherever instances come from.
+                let extras = signals.iter().filter_map(|signal| match signal {
+                    Signal::Extras { per_hour, .. } => Some(*per_hour),
+                    _ => None,
+                });
+                if let Some(extras) = extras.max() {
+                    self.state().meter.set_extras(extras);
+                }
+                Ok(search(&signals))
+            }
             // Signals order candidates, they never veto one.
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::RateLimited) => {
                 self.tell(EventKind::Trouble { reason: format!("searching without signals: {error}") });
@@ -173,11 +185,13 @@ impl Inner {
         let state = self.state();
         let holders = || state.roster.places.iter().filter_map(|place| place.slot.instance.as_ref());
         let single = self.config.spec.zones == ZoneMode::Single;
+        let (instances, extras) = (holders().count() as u32, state.meter.extras());
         Terms {
-            instances: holders().count() as u32,
+            instances,
             on_demand: holders().filter(|i| i.offer.market == Market::OnDemand).count() as u32,
-            per_hour: holders().filter_map(|i| i.price.known()).sum(),
+            per_hour: holders().filter_map(|i| i.price.known()).sum::<UsdPerHour>() + extras * instances,
             spent: state.meter.bill(now).spent,
+            extras,
             age: state.started.map(|started| since(started, now)).unwrap_or_default(),
             bids: self.provider.capability().price_max,
             zone: holders().next().filter(|_| single).map(|i| i.offer.zone.clone()),
@@ -293,6 +307,11 @@ impl State {
         }
         tracing::debug!(event = %kind);
         self.events.push_back(Event { at: now, kind });
+    }
+
+    /// Whether a search was made.
+    pub(crate) fn knows_prices(&self) -> bool {
+        self.catalogue.is_some()
     }
 
     /// Takes note of what a launch says about capacity.

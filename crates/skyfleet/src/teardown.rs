@@ -46,6 +46,8 @@ struct Progress {
     deleted: BTreeSet<Resource>,
     /// What the cloud said of those that are still there.
     reasons: BTreeMap<Resource, Error>,
+    /// Why the last round could not give back all that it wanted to.
+    refused: Option<Error>,
 }
 
 impl Inner {
@@ -88,7 +90,8 @@ impl Inner {
             }
             let now = self.clock.now();
             let patience = (begun + PATIENCE).max(proof_from + PATIENCE);
-            if now >= patience {
+            let hopeless = progress.refused.as_ref().is_some_and(|error| is_hopeless(error.kind()));
+            if now >= patience || hopeless {
                 return match left {
                     Some(left) if left.unreached.is_empty() => {
                         let leftovers = left.resources.into_iter().map(|r| progress.leftover(r)).collect();
@@ -113,12 +116,24 @@ impl Inner {
         }
     }
 
-    /// Asks what there is and gives it back: first what could start instances by itself, then the
-    /// instances, then the rest. Answers what there was.
+    /// Asks what there is and gives it back. Answers what there was.
+    ///
+    /// # Errors
+    /// Those of the question; what was refused of the rest is noted.
     async fn clear(&self, all_fleets: bool, progress: &mut Progress) -> Result<Inventory> {
         let mut inventory = self.provider.inventory(&self.config.owner).await?;
         let name = &self.config.name;
         inventory.resources.retain(|r| all_fleets || r.fleet.as_ref() == Some(name));
+        progress.refused = self.give_back(&inventory, progress).await.err();
+        if let Some(error) = &progress.refused {
+            self.tell(EventKind::Trouble { reason: error.to_string() });
+        }
+        Ok(inventory)
+    }
+
+    /// Gives back what there is: first what could start instances by itself, then the instances,
+    /// then the rest.
+    async fn give_back(&self, inventory: &Inventory, progress: &mut Progress) -> Result<()> {
         let starts = |r: &Resource| matches!(r.kind, ResourceKind::SpotRequest | ResourceKind::FleetObject);
         let (starters, rest): (Vec<_>, Vec<_>) = inventory.resources.iter().cloned().partition(starts);
         self.delete(starters, progress).await?;
@@ -133,7 +148,7 @@ impl Inner {
         let asked: Vec<_> = instances.map(|r| (r.clone(), now)).collect();
         self.delete(due, progress).await?;
         progress.resources.extend(asked);
-        Ok(inventory)
+        Ok(())
     }
 
     /// Ends the instances that are known by name, also while no inventory shows them yet.
@@ -191,7 +206,7 @@ impl Inner {
 
 impl Progress {
     fn leftover(&self, resource: Resource) -> Leftover {
-        let reason = self.reasons.get(&resource).cloned().unwrap_or_else(|| {
+        let reason = self.reasons.get(&resource).or(self.refused.as_ref()).cloned().unwrap_or_else(|| {
             Error::new(ErrorKind::Unavailable, "the cloud accepted its end and still lists it")
         });
         Leftover { resource, reason }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use skyfleet_core::{
     CapacitySearch, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, QuotaId, Region, Result, Signal,
-    SignalQuery,
+    SignalQuery, UsdPerHour,
 };
 use skyfleet_simcloud::catalog::Scarcity;
 use skyfleet_simcloud::{Call, Cloud, Kernel};
@@ -53,20 +53,22 @@ impl CapacitySearch for SimProvider {
         for region in &regions {
             let here: Vec<&Offer> = known.iter().filter(|offer| offer.region == *region).collect();
             let place = region.as_str();
-            let mut ask =
-                vec![(rules.actions.prices, prices as fn(&mut Kernel, &[&Offer], u32) -> Vec<Signal>)];
+            let mut ask = vec![(rules.actions.prices, prices as Answer)];
             if rules.capacity_scores {
                 ask.push((rules.actions.scores, scores));
             }
             ask.push((rules.actions.quotas, quotas));
             for (action, answer) in ask {
-                let read = |kernel: &mut Kernel| Ok(answer(kernel, &here, query.count));
+                let read = |kernel: &mut Kernel| Ok(answer(kernel, &here, query));
                 signals.extend(operation.call(Call::read(action, place), read).await?);
             }
         }
         Ok(signals)
     }
 }
+
+/// What one call says about the offers of one region.
+type Answer = fn(&mut Kernel, &[&Offer], &SignalQuery) -> Vec<Signal>;
 
 /// Refuses names that the cloud does not have, with the nearest that it has.
 fn check(kernel: &Kernel, query: &OfferQuery) -> Result<()> {
@@ -92,18 +94,27 @@ fn check(kernel: &Kernel, query: &OfferQuery) -> Result<()> {
     }
 }
 
-fn prices(kernel: &mut Kernel, offers: &[&Offer], _count: u32) -> Vec<Signal> {
+fn prices(kernel: &mut Kernel, offers: &[&Offer], query: &SignalQuery) -> Vec<Signal> {
     let at = kernel.now();
     let spot = offers.iter().filter(|offer| offer.market == Market::Spot).map(|offer| offer.id());
-    spot.filter_map(|offer| kernel.price(&offer).map(|price| Signal::SpotPrice { offer, price, at }))
-        .collect()
+    let prices =
+        spot.filter_map(|offer| kernel.price(&offer).map(|price| Signal::SpotPrice { offer, price, at }));
+    let extras = kernel.rules().extras;
+    let sold: BTreeSet<(&Region, Market)> =
+        offers.iter().map(|offer| (&offer.region, offer.market)).collect();
+    let extras = sold.into_iter().map(|(region, market)| {
+        let address = if query.public_ip { extras.address(market) } else { UsdPerHour::ZERO };
+        let per_hour = extras.disk(region.as_str(), query.disk_gib) + address;
+        Signal::Extras { region: region.clone(), market, per_hour }
+    });
+    prices.chain(extras).collect()
 }
 
-fn scores(kernel: &mut Kernel, offers: &[&Offer], count: u32) -> Vec<Signal> {
+fn scores(kernel: &mut Kernel, offers: &[&Offer], query: &SignalQuery) -> Vec<Signal> {
     let mut signals = Vec::new();
     for offer in offers.iter().filter(|offer| offer.market == Market::Spot) {
         let id = offer.id();
-        if let Some(score) = kernel.score(&id, count) {
+        if let Some(score) = kernel.score(&id, query.count) {
             signals.push(Signal::PlacementScore { offer: id.clone(), score });
         }
         if kernel.cloud() != Cloud::Neutral {
@@ -124,7 +135,7 @@ fn eviction_rate(scarcity: Scarcity) -> u32 {
     }
 }
 
-fn quotas(kernel: &mut Kernel, offers: &[&Offer], _count: u32) -> Vec<Signal> {
+fn quotas(kernel: &mut Kernel, offers: &[&Offer], _query: &SignalQuery) -> Vec<Signal> {
     let ids: BTreeSet<&QuotaId> = offers.iter().flat_map(|offer| offer.quotas.iter()).collect();
     let told = ids.into_iter().filter_map(|id| {
         let (limit, used_vcpus) = kernel.quota(id.as_str())?;

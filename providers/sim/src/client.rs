@@ -114,9 +114,19 @@ impl Operation<'_> {
 
     /// Asks for the pages after the first of a list that has so many entries.
     pub(crate) async fn pages(&mut self, action: &str, place: &Place, entries: usize) -> Result<()> {
+        self.try_pages(action, place, entries).await.map_err(|refusal| self.fails(refusal))
+    }
+
+    /// The same, for a caller who does something about the refusal.
+    pub(crate) async fn try_pages(
+        &mut self,
+        action: &str,
+        place: &Place,
+        entries: usize,
+    ) -> std::result::Result<(), Refusal> {
         let page = self.client.rules.page_size.max(1) as usize;
         for _ in 1..entries.div_ceil(page) {
-            self.call(Call::read(action, place.as_str()), |_| Ok(())).await?;
+            self.try_call(Call::read(action, place.as_str()), |_| Ok(())).await?;
         }
         Ok(())
     }

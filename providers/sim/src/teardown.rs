@@ -26,16 +26,15 @@ impl Teardown for SimProvider {
             let whose = Whose { owner: Some(owner.as_str()), region: place.region(), ..Whose::default() };
             let machines = |kernel: &mut Kernel| Ok(machines(kernel, &whose));
             let others = |kernel: &mut Kernel| Ok(others(kernel, &whose));
-            let mut found = operation.try_call(Call::read(actions.list, place.as_str()), machines).await;
-            if let Ok(list) = &mut found {
-                let pages = list.len();
-                match operation.try_call(Call::read(actions.inventory, place.as_str()), others).await {
-                    Ok(others) => list.extend(others),
-                    Err(refusal) => found = Err(refusal),
-                }
-                operation.pages(actions.list, &place, pages).await?;
-            }
-            match (found, &place) {
+            let found = async {
+                let mut found =
+                    operation.try_call(Call::read(actions.list, place.as_str()), machines).await?;
+                operation.try_pages(actions.list, &place, found.len()).await?;
+                found
+                    .extend(operation.try_call(Call::read(actions.inventory, place.as_str()), others).await?);
+                Ok(found)
+            };
+            match (found.await, &place) {
                 (Ok(found), _) => inventory.resources.extend(found),
                 // One region that is out of order must not hide the others.
                 (Err(Refusal::Failed { status: 500.., .. }), Place::Region(region)) => {

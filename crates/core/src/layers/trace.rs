@@ -12,7 +12,8 @@ use crate::{Clock, Launched, Provider, Result};
 ///
 /// The span (`call`, at debug level) has the fields `operation` (`aws.launch`), `region`, `count` and `token` where
 /// the call has them. The event inside it says `outcome` (`ok`, or the error's kind) and `elapsed`
-/// by the clock: at debug level for an answer, at warn level for an error. Neither user data nor
+/// by the clock: at debug level for an answer, at info level for an error, which the caller may well
+/// have expected. Neither user data nor
 /// labels nor handles are ever logged.
 #[derive(Clone, Debug)]
 pub struct Trace {
@@ -59,7 +60,7 @@ impl Around for Trace {
                 ),
                 None => tracing::debug!(outcome = "ok", ?elapsed),
             },
-            Err(error) => tracing::warn!(outcome = error.kind().as_str(), ?elapsed, %error),
+            Err(error) => tracing::info!(outcome = error.kind().as_str(), ?elapsed, %error),
         }
         answer
     }
@@ -118,7 +119,7 @@ mod tests {
             assert!(lines.iter().all(|line| line.contains(word)), "{word}: {lines:#?}");
         }
         assert!(lines[0].contains("DEBUG") && lines[0].contains("obtained=3 missing=0"), "{lines:#?}");
-        assert!(lines[1].contains("WARN") && lines[1].contains("NoCapacity"), "{lines:#?}");
+        assert!(lines[1].contains("INFO") && lines[1].contains("NoCapacity"), "{lines:#?}");
     }
 
     #[tokio::test]
