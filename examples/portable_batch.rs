@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use comfy_table::{Table, presets};
 use skyfleet::{Config, EventKind, Fleet, Obtained, Timeline};
-use skyfleet_batch::{Job, JobEvent, JobReport, Outcome, Store, Tasks};
+use skyfleet_batch::{Job, JobEvent, JobReport, Outcome, Store, TaskState, Tasks};
 use skyfleet_core::{Error, ErrorKind, Result};
 use skyfleet_sim::SimProvider;
 
@@ -41,8 +41,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
@@ -50,7 +49,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<bool> {
+async fn run(args: Args) -> Result<ExitCode> {
     let scratch = tempfile::tempdir().map_err(|e| trouble("a scratch folder", e))?;
     let input = match args.input {
         Some(folder) => {
@@ -82,7 +81,11 @@ async fn run(args: Args) -> Result<bool> {
     println!("picture: {}", timeline_path.display());
     let right = counts_are_right(&report, &input).await?;
     let left = leftovers(&report, &fleet);
-    Ok(report.succeeded() && right && left == 0)
+    Ok(match report.outcome {
+        Outcome::Cancelled => ExitCode::from(130),
+        _ if report.succeeded() && right && left == 0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 /// Says what happens, in one line each; the finished tasks only by the dozen.
@@ -151,7 +154,8 @@ fn show_cost(report: &JobReport, fleet: &Fleet) {
 /// Compares the fleet's counts with those of one plain process.
 async fn counts_are_right(report: &JobReport, input: &Path) -> Result<bool> {
     if report.outcome != Outcome::Finished {
-        println!("the job did not finish: {:?}", report.outcome);
+        let done = report.tasks.iter().filter(|task| task.state == TaskState::Done).count();
+        println!("the job did not finish: {done} of {} files were counted", report.tasks.len());
         return Ok(false);
     }
     let (mut total, mut wrong) = (0, 0);
@@ -207,20 +211,28 @@ fn leftovers(report: &JobReport, fleet: &Fleet) -> usize {
     left
 }
 
-/// The first Ctrl-C ends the job in order; the second leaves at once.
-async fn interrupt(fleet: &Fleet) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
-    eprintln!("interrupted: giving everything back (once more to leave at once)");
+/// The first Ctrl-C ends the job in order; the second leaves at once. A task of its own listens, so
+/// that the second is heard whatever the job is doing.
+fn interrupt(fleet: &Fleet) -> impl Future<Output = ()> + use<> {
     let config = fleet.config();
     let sweep = format!("skyfleet down --all --provider {} --owner {}", config.provider, config.owner);
+    let (first, cancelled) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("left at once; this gives back what may be there: {sweep}");
-            std::process::exit(130);
+            eprintln!("interrupted: giving everything back (once more to leave at once)");
+            let _ = first.send(());
+            if tokio::signal::ctrl_c().await.is_ok() {
+                eprintln!("left at once; this gives back what may be there: {sweep}");
+                std::process::exit(130);
+            }
         }
+        std::future::pending::<()>().await;
     });
+    async {
+        if cancelled.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// This repository's own tracked text files, copied into a folder.

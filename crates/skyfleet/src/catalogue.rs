@@ -9,7 +9,7 @@ use skyfleet_core::{
 
 use crate::Need;
 use crate::gpu::GpuName;
-use crate::nearest::did_you_mean;
+use crate::nearest::did_you_mean_or_known;
 
 /// Every offer of a provider, made ready to be searched often: sorted by region, zone, type and
 /// market, each once, with the facts that a search looks at side by side.
@@ -258,7 +258,7 @@ fn exists<'a, I: Iterator<Item = &'a str>>(
     if known().any(|k| k == name) {
         return Ok(());
     }
-    let near = did_you_mean(name, known());
+    let near = did_you_mean_or_known(name, known());
     let message = format!("{key}: no offer has the {word} {name:?}{near}");
     Err(Error::new(ErrorKind::InvalidConfig, message).with("key", key))
 }

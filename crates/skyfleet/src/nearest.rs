@@ -1,7 +1,12 @@
 //! The nearest names to one that does not exist.
 
+use std::collections::BTreeSet;
+
 /// How many names are offered at most.
 const OFFERED_MAX: usize = 3;
+
+/// Up to how many names a person reads all of.
+const KNOWN_MAX: usize = 12;
 
 /// The known names that a mistyped one most likely means, nearest first; none when nothing is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -31,6 +36,16 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
+/// As [`did_you_mean`]; where nothing is near and there are only a few names, all of them.
+pub(crate) fn did_you_mean_or_known<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: BTreeSet<&str> = known.into_iter().collect();
+    let near = did_you_mean(name, known.iter().copied());
+    if near.is_empty() && (1..=KNOWN_MAX).contains(&known.len()) {
+        return format!("; there are {}", Vec::from_iter(known).join(", "));
+    }
+    near
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +57,6 @@ mod tests {
         assert!(nearest("xyz", ["min", "target"]).is_empty());
         assert_eq!(did_you_mean("M7G.large", ["m7g.large"]), "; did you mean \"m7g.large\"?");
         assert_eq!(did_you_mean("xyz", ["min"]), "");
+        assert_eq!(did_you_mean_or_known("H100", ["T4", "L4", "T4"]), "; there are L4, T4");
     }
 }
