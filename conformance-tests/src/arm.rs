@@ -2,15 +2,21 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skyfleet_core::Result;
+use skyfleet_core::layers::{self, Limit};
+use skyfleet_core::{Clock, Provider, Result};
 
 use crate::world::World;
+
+/// Puts layers around a provider, with a clock and the seed of their randomness.
+pub(crate) type Layers =
+    Arc<dyn Fn(Arc<dyn Provider>, Arc<dyn Clock>, u64) -> Arc<dyn Provider> + Send + Sync>;
 
 /// One provider in one set-up, under test: how it is connected, and what is expected of it.
 #[derive(Clone)]
 pub struct Arm {
     name: &'static str,
     connect: Arc<dyn Fn(u64) -> Result<World> + Send + Sync>,
+    layers: Layers,
     pin: PathBuf,
     gaps: Vec<(&'static str, &'static str)>,
 }
@@ -28,7 +34,12 @@ impl Arm {
         let file =
             if name.is_empty() { "capability.toml".to_owned() } else { format!("capability.{name}.toml") };
         let root = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        Self { name, connect: Arc::new(connect), pin: root.join("tests").join(file), gaps: Vec::new() }
+        let layers: Layers = Arc::new(|provider, clock, seed| {
+            let limit = Limit::new(clock.clone());
+            layers::standard(provider, clock, &limit, seed)
+        });
+        let pin = root.join("tests").join(file);
+        Self { name, connect: Arc::new(connect), layers, pin, gaps: Vec::new() }
     }
 
     /// The capability is pinned in another file.
@@ -38,8 +49,20 @@ impl Arm {
         self
     }
 
+    /// Users have other layers around the provider than [`skyfleet_core::layers::standard`]: these
+    /// are put to the proof in their place. They are given the clock and a seed.
+    #[must_use]
+    pub fn layered_by(
+        mut self,
+        layers: impl Fn(Arc<dyn Provider>, Arc<dyn Clock>, u64) -> Arc<dyn Provider> + Send + Sync + 'static,
+    ) -> Self {
+        self.layers = Arc::new(layers);
+        self
+    }
+
     /// A clause that the provider is known not to keep yet, and why. Its cases are ignored with
-    /// that reason, never passed.
+    /// that reason, never passed; when all of them would pass by now, the run fails, so that the
+    /// gap is taken out.
     #[must_use]
     pub fn known_gap(mut self, clause: &'static str, reason: &'static str) -> Self {
         self.gaps.push((clause, reason));
@@ -55,13 +78,17 @@ impl Arm {
         (self.connect)(seed)
     }
 
+    pub(crate) fn layers(&self) -> Layers {
+        self.layers.clone()
+    }
+
     pub(crate) fn gap(&self, clause: &str) -> Option<&'static str> {
         self.gaps.iter().find(|(id, _)| *id == clause).map(|(_, reason)| *reason)
     }
 
-    /// The clauses named as gaps.
-    pub(crate) fn gaps(&self) -> impl Iterator<Item = &'static str> {
-        self.gaps.iter().map(|(id, _)| *id)
+    /// The clauses named as gaps, with the reason.
+    pub(crate) fn gaps(&self) -> &[(&'static str, &'static str)] {
+        &self.gaps
     }
 
     /// The pinned capability as it is written, or how to pin it.

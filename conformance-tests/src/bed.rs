@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skyfleet_core::layers::{self, Limit};
+use skyfleet_core::layers::{self, FaultRates};
 use skyfleet_core::{
     Availability, Capability, Clock, ErrorKind, FleetBlueprint, FleetName, Instance, InstanceId,
     LaunchRequest, Launched, Market, Offer, OfferQuery, Owner, PoolBid, Prepared, Provider, Region, Result,
     Retry, Selector, Spread, Timestamp, Token,
 };
 
+use crate::arm::{Arm, Layers};
 use crate::case::{Fault, Proof, ensure};
 use crate::runner::Stack;
 use crate::world::{Levers, World};
@@ -17,6 +18,17 @@ use crate::world::{Levers, World};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// How often it looks meanwhile: gentle on the clouds' rate limits.
 pub(crate) const LOOK: Duration = Duration::from_secs(5);
+
+/// What goes wrong under [`Stack::Faults`]: one call in four.
+const WEATHER: FaultRates = FaultRates {
+    throttled_percent: 5,
+    lost_before_percent: 5,
+    lost_after_percent: 8,
+    delayed_percent: 7,
+    delay_max: Duration::from_secs(2),
+};
+/// How old lists are meanwhile, where the world has the lever.
+const STALE: Duration = Duration::from_secs(10);
 
 /// What one case stands on: a provider of its own, an owner of its own, a world of its own.
 pub(crate) struct Bed {
@@ -27,6 +39,7 @@ pub(crate) struct Bed {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) levers: Levers,
     pub(crate) stack: Stack,
+    layers: Layers,
     pub(crate) seed: u64,
     /// The capability that is pinned for the arm, as TOML, or what is wrong with the pin.
     pub(crate) pinned: std::result::Result<String, String>,
@@ -37,13 +50,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    pub(crate) fn new(
-        world: World,
-        stack: Stack,
-        seed: u64,
-        case: &str,
-        pinned: std::result::Result<String, String>,
-    ) -> Self {
+    pub(crate) fn new(world: World, stack: Stack, seed: u64, case: &str, arm: &Arm) -> Result<Self> {
         let World { connected, levers } = world;
         let owner = |role: &str| {
             let name = format!("ct-{role}-{:012x}", digest(&format!("{case} {seed} {role}")) >> 16);
@@ -55,21 +62,37 @@ impl Bed {
             clock: connected.clock,
             levers,
             stack,
+            layers: arm.layers(),
             seed,
-            pinned,
+            pinned: arm.pinned(),
             owner: owner("us"),
             neighbour: owner("them"),
         };
-        if stack == Stack::Layers {
-            bed.provider = bed.layered(bed.bare.clone());
+        match stack {
+            Stack::Bare => {}
+            Stack::Layers => bed.provider = bed.layered(bed.bare.clone()),
+            Stack::Faults => {
+                let bad_weather = layers::Fault::new(bed.clock.clone()).seeded(seed ^ digest(case), WEATHER);
+                bed.provider = bed.layered(bad_weather.layer(bed.bare.clone()));
+                if let Some(stale) = &bed.levers.stale {
+                    stale(STALE)?;
+                }
+            }
         }
-        bed
+        Ok(bed)
     }
 
-    /// The standard layers around a provider, with a limit of its own.
+    /// The arm's layers around a provider.
     pub(crate) fn layered(&self, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        let limit = Limit::new(self.clock.clone());
-        layers::standard(provider, self.clock.clone(), &limit, self.seed)
+        (self.layers)(provider, self.clock.clone(), self.seed)
+    }
+
+    /// How old lists may be because the suite made them so.
+    pub(crate) fn staleness(&self) -> Duration {
+        match self.stack {
+            Stack::Faults if self.levers.stale.is_some() => STALE,
+            _ => Duration::ZERO,
+        }
     }
 
     pub(crate) fn capability(&self) -> Capability {

@@ -5,6 +5,7 @@ use futures::future::LocalBoxFuture;
 use skyfleet_core::{Capability, Error};
 
 use crate::bed::Bed;
+use crate::runner::Stack;
 use crate::world::World;
 
 /// One proof: what a clause of the contract means in calls and answers.
@@ -19,9 +20,9 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// The first need that this world does not meet.
-    pub(crate) fn unmet(&self, world: &World) -> Option<&'static str> {
-        self.needs.iter().find(|need| !(need.met)(world)).map(|need| need.what)
+    /// The first need that this world and stack do not meet.
+    pub(crate) fn unmet(&self, world: &World, stack: Stack) -> Option<&'static str> {
+        self.needs.iter().find(|need| !(need.met)(world, stack)).map(|need| need.what)
     }
 }
 
@@ -84,7 +85,7 @@ impl fmt::Display for Fault {
 /// Something that a case cannot do without.
 pub(crate) struct Need {
     what: &'static str,
-    met: fn(&World) -> bool,
+    met: fn(&World, Stack) -> bool,
 }
 
 /// A lever that the case's needs say is there.
@@ -99,32 +100,41 @@ macro_rules! needs {
     };
 }
 
+fn calm_weather(_: &World, stack: Stack) -> bool {
+    stack != Stack::Faults
+}
+
 fn can(world: &World) -> Capability {
     world.capability()
 }
 
 needs! {
-    SPOT: "applies with the capability `spot`", |w| can(w).spot;
-    NO_SPOT: "applies without the capability `spot`", |w| !can(w).spot;
-    PRICE_MAX: "applies with the capabilities `spot` and `price_max`", |w| can(w).spot && can(w).price_max;
-    NO_PRICE_MAX: "applies without the capability `price_max`", |w| !can(w).price_max;
-    ALL_OR_NOTHING: "applies with the capability `all_or_nothing`", |w| can(w).all_or_nothing;
-    NO_ALL_OR_NOTHING: "applies without the capability `all_or_nothing`", |w| !can(w).all_or_nothing;
-    NATIVE_EXPIRY: "applies with the capability `native_expiry`", |w| can(w).native_expiry;
-    NOTICE: "applies with the capabilities `spot` and `notice`", |w| can(w).spot && can(w).notice.is_some();
-    NO_NOTICE: "applies without the capability `notice`", |w| can(w).notice.is_none();
-    SCORES: "applies with the capability `capacity_scores`", |w| can(w).capacity_scores;
-    NO_SCORES: "applies without the capability `capacity_scores`", |w| !can(w).capacity_scores;
-    QUOTAS: "applies with the capability `quotas`", |w| can(w).quotas;
-    NO_QUOTAS: "applies without the capability `quotas`", |w| !can(w).quotas;
-    PREEMPT: "needs the lever `preempt`", |w| w.levers.preempt.is_some();
-    ROOM: "needs the lever `room`", |w| w.levers.room.is_some();
-    QUOTA: "needs the lever `quota`", |w| w.levers.quota.is_some();
-    FAIL: "needs the levers `fail` and `calm`", |w| w.levers.fail.is_some() && w.levers.calm.is_some();
-    CALLS: "needs the lever `calls`", |w| w.levers.calls.is_some();
-    CROWD: "needs a world that can take a crowd", |w| w.levers.crowd.is_some();
-    RECONNECT: "needs the lever `reconnect`", |w| w.levers.reconnect.is_some();
-    IMPOSTOR: "needs the lever `impostor`", |w| w.levers.impostor.is_some();
-    USER_DATA: "needs the lever `user_data`", |w| w.levers.user_data.is_some();
-    SECRETS: "needs the secrets that the provider was connected with", |w| !w.levers.secrets.is_empty();
+    SPOT: "applies with the capability `spot`", |w, _| can(w).spot;
+    NO_SPOT: "applies without the capability `spot`", |w, _| !can(w).spot;
+    PRICE_MAX: "applies with the capabilities `spot` and `price_max`", |w, _| can(w).spot && can(w).price_max;
+    NO_PRICE_MAX: "applies without the capability `price_max`", |w, _| !can(w).price_max;
+    ALL_OR_NOTHING: "applies with the capability `all_or_nothing`", |w, _| can(w).all_or_nothing;
+    NO_ALL_OR_NOTHING: "applies without the capability `all_or_nothing`", |w, _| !can(w).all_or_nothing;
+    NATIVE_EXPIRY: "applies with the capability `native_expiry`", |w, _| can(w).native_expiry;
+    NOTICE: "applies with the capabilities `spot` and `notice`", |w, _| can(w).spot && can(w).notice.is_some();
+    NO_NOTICE: "applies without the capability `notice`", |w, _| can(w).notice.is_none();
+    SCORES: "applies with the capability `capacity_scores`", |w, _| can(w).capacity_scores;
+    NO_SCORES: "applies without the capability `capacity_scores`", |w, _| !can(w).capacity_scores;
+    QUOTAS: "applies with the capability `quotas`", |w, _| can(w).quotas;
+    NO_QUOTAS: "applies without the capability `quotas`", |w, _| !can(w).quotas;
+    PREEMPT: "needs the lever `preempt`", |w, _| w.levers.preempt.is_some();
+    ROOM: "needs the lever `room`", |w, _| w.levers.room.is_some();
+    QUOTA: "needs the lever `quota`", |w, _| w.levers.quota.is_some();
+    FAIL: "needs the levers `fail` and `calm`", |w, _| w.levers.fail.is_some() && w.levers.calm.is_some();
+    CALLS: "needs the lever `calls`", |w, _| w.levers.calls.is_some();
+    CROWD: "needs a world that can take a crowd", |w, _| w.levers.crowd.is_some();
+    RECONNECT: "needs the lever `reconnect`", |w, _| w.levers.reconnect.is_some();
+    IMPOSTOR: "needs the lever `impostor`", |w, _| w.levers.impostor.is_some();
+    USER_DATA: "needs the lever `user_data`", |w, _| w.levers.user_data.is_some();
+    SECRETS: "needs the secrets that the provider was connected with", |w, _| !w.levers.secrets.is_empty();
+    PROVOKES: "not under faults: the case provokes the errors itself and looks at them", calm_weather;
+    COUNTS: "not under faults: the case counts calls, and a retry is a call", calm_weather;
+    // A crash is told from an outage by its error, which the layers would change.
+    CRASHES: "not under faults: the case says itself at which call the client stops", calm_weather;
+    GUARDS: "not under faults: the case puts its own layers around the provider", calm_weather;
 }

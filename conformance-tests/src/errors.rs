@@ -3,18 +3,18 @@ use std::time::Duration;
 use skyfleet_core::{Error, ErrorKind, Market, Offer, OfferQuery, Result, Retry, Scope, Selector, Shortfall};
 
 use crate::bed::{Bed, Fleet, summary};
-use crate::case::{Case, FAIL, IMPOSTOR, Proof, QUOTA, ROOM, case, ensure, pull};
+use crate::case::{Case, FAIL, GUARDS, IMPOSTOR, PROVOKES, Proof, QUOTA, ROOM, case, ensure, pull};
 use crate::runner::Stack;
 use crate::world::Failure;
 
 pub(crate) const CASES: &[Case] = &[
     case!("ERRORS-1", missing_capacity_closes_the_pool, [ROOM]),
     case!("ERRORS-2", an_exhausted_quota_is_not_capacity, [QUOTA]),
-    case!("ERRORS-3", a_throttle_says_wait, [FAIL]),
-    case!("ERRORS-4", an_outage_says_try_again, [FAIL]),
+    case!("ERRORS-3", a_throttle_says_wait, [FAIL, PROVOKES]),
+    case!("ERRORS-4", an_outage_says_try_again, [FAIL, PROVOKES]),
     case!("ERRORS-5", a_bad_request_is_never_tried_again),
-    case!("ERRORS-6", refused_credentials_are_unauthenticated, [IMPOSTOR]),
-    case!("ERRORS-7", the_layers_say_where_it_happened),
+    case!("ERRORS-6", refused_credentials_are_unauthenticated, [IMPOSTOR, PROVOKES]),
+    case!("ERRORS-7", the_layers_say_where_it_happened, [GUARDS]),
 ];
 
 async fn missing_capacity_closes_the_pool(bed: &Bed) -> Proof {
@@ -96,7 +96,7 @@ fn said(bed: &Bed, operation: &str, answer: Result<String>, kind: ErrorKind) -> 
             ensure!(error.kind() == kind, "{operation}: {kind} was provoked, reported is {error}");
             let right = match bed.stack {
                 Stack::Bare => matches!(error.retry(), Retry::After(_)),
-                Stack::Layers => error.retry() == Retry::Exhausted,
+                Stack::Layers | Stack::Faults => error.retry() == Retry::Exhausted,
             };
             ensure!(right, "{operation}: {:?}: {error}", error.retry());
         }

@@ -6,8 +6,8 @@ use skyfleet_core::{Error, ErrorKind, Instance, LaunchRequest, Launched, Market,
 
 use crate::bed::{Bed, Fleet, ids, summary};
 use crate::case::{
-    ALL_OR_NOTHING, Case, FAIL, NATIVE_EXPIRY, NO_ALL_OR_NOTHING, NO_PRICE_MAX, NO_SPOT, PRICE_MAX, Proof,
-    ROOM, SPOT, USER_DATA, case, ensure, pull,
+    ALL_OR_NOTHING, Case, FAIL, GUARDS, NATIVE_EXPIRY, NO_ALL_OR_NOTHING, NO_PRICE_MAX, NO_SPOT, PRICE_MAX,
+    PROVOKES, Proof, ROOM, SPOT, USER_DATA, case, ensure, pull,
 };
 use crate::world::Failure;
 
@@ -19,20 +19,21 @@ pub(crate) const CASES: &[Case] = &[
     case!("LAUNCH-1", a_launch_gives_what_was_asked),
     case!("LAUNCH-2", every_instance_carries_its_tags_from_the_first_look),
     case!("LAUNCH-3", a_token_buys_once),
-    case!("LAUNCH-4", a_lost_answer_buys_nothing_twice),
-    case!("LAUNCH-4", an_answer_lost_by_the_cloud_buys_nothing_twice, [FAIL]),
+    case!("LAUNCH-4", a_lost_answer_buys_nothing_twice, [PROVOKES]),
+    case!("LAUNCH-4", an_answer_lost_by_the_cloud_buys_nothing_twice, [FAIL, PROVOKES]),
+    case!("LAUNCH-4", the_layers_find_a_lost_launch_by_its_token, [GUARDS]),
     case!("LAUNCH-5", a_token_with_another_request_conflicts),
     case!("LAUNCH-6", a_partial_fill_is_reported_and_adds_up, [ROOM]),
     case!("LAUNCH-6", the_other_pools_fill_what_one_cannot, [ROOM]),
     case!("LAUNCH-7", no_room_at_all_is_a_shortfall, [ROOM]),
     case!("LAUNCH-8", all_or_nothing_leaves_nothing, [ALL_OR_NOTHING, ROOM]),
     case!("LAUNCH-8", all_or_nothing_gives_all, [ALL_OR_NOTHING]),
-    case!("LAUNCH-9", all_or_nothing_is_refused_where_it_cannot_be_kept, [NO_ALL_OR_NOTHING]),
+    case!("LAUNCH-9", all_or_nothing_is_refused_where_it_cannot_be_kept, [NO_ALL_OR_NOTHING, GUARDS]),
     case!("LAUNCH-10", spot_asked_is_spot_obtained, [SPOT]),
     case!("LAUNCH-10", on_demand_asked_is_on_demand_obtained),
-    case!("LAUNCH-11", spot_is_refused_where_there_is_none, [NO_SPOT]),
+    case!("LAUNCH-11", spot_is_refused_where_there_is_none, [NO_SPOT, GUARDS]),
     case!("LAUNCH-12", a_highest_price_is_honoured, [PRICE_MAX]),
-    case!("LAUNCH-13", a_highest_price_is_refused_where_it_cannot_be_kept, [NO_PRICE_MAX]),
+    case!("LAUNCH-13", a_highest_price_is_refused_where_it_cannot_be_kept, [NO_PRICE_MAX, GUARDS]),
     case!("LAUNCH-14", the_price_stays_as_it_was_at_launch),
     case!("LAUNCH-15", unknown_zones_and_types_buy_nothing),
     case!("LAUNCH-16", single_zone_is_one_zone),
@@ -122,22 +123,21 @@ async fn a_token_buys_once(bed: &Bed) -> Proof {
 async fn a_lost_answer_buys_nothing_twice(bed: &Bed) -> Proof {
     let fleet = bed.fleet(Market::OnDemand, 2).await?;
     let request = fleet.request(0, 3);
-    // The cloud acts twice, and twice nobody hears.
-    let mut lost = 0;
-    let fault = FaultLayer::new(bed.clock.clone()).rule(move |call| match call {
-        Call::Launch(_) if lost < 2 => {
-            lost += 1;
-            Verdict::FailAfter(Error::new(ErrorKind::Unavailable, "the answer was lost on purpose"))
-        }
-        _ => Verdict::Pass,
-    });
-    let deaf = fault.layer(bed.provider.clone());
+    let deaf = losing_two_answers(bed).layer(bed.provider.clone());
     for _ in 0..2 {
         ensure!(deaf.launch(&request).await.is_err(), "a lost answer arrived");
     }
     let heard = deaf.launch(&request).await?;
     ensure!(heard.instances.len() == 3, "asked again under the same token: {}", summary(&heard));
     only(bed, &heard.instances, &fleet).await
+}
+
+async fn the_layers_find_a_lost_launch_by_its_token(bed: &Bed) -> Proof {
+    let fleet = bed.fleet(Market::OnDemand, 2).await?;
+    let layered = bed.layered(losing_two_answers(bed).layer(bed.bare.clone()));
+    let launched = layered.launch(&fleet.request(0, 3)).await?;
+    ensure!(launched.instances.len() == 3, "two answers were lost: {}", summary(&launched));
+    only(bed, &launched.instances, &fleet).await
 }
 
 async fn an_answer_lost_by_the_cloud_buys_nothing_twice(bed: &Bed) -> Proof {
@@ -255,6 +255,18 @@ async fn unknown_zones_and_types_buy_nothing(bed: &Bed) -> Proof {
         }
     }
     only(bed, &[], &fleet).await
+}
+
+/// The cloud launches twice, and twice nobody hears.
+fn losing_two_answers(bed: &Bed) -> FaultLayer {
+    let mut lost = 0;
+    FaultLayer::new(bed.clock.clone()).rule(move |call| match call {
+        Call::Launch(_) if lost < 2 => {
+            lost += 1;
+            Verdict::FailAfter(Error::new(ErrorKind::Unavailable, "the answer was lost on purpose"))
+        }
+        _ => Verdict::Pass,
+    })
 }
 
 /// The counts of an answer add up, its instances are different ones, out of the asked pools.

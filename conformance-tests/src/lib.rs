@@ -36,7 +36,8 @@
 //!
 //! Each case has a provider, an owner and a runtime of its own. After each, also after a panic,
 //! the suite deletes everything of the owner and insists on the proof that nothing is left. Each
-//! case runs twice: on the bare provider, and under the standard layers.
+//! case runs three times: on the bare provider, under the standard layers, and under the standard
+//! layers while calls are throttled, lost, answered in vain and delayed.
 //!
 //! Cases may be added in minor versions. A clause that a provider does not keep yet is named by
 //! [`Arm::known_gap`], with a reason.
@@ -45,6 +46,7 @@ mod arm;
 mod bed;
 mod case;
 mod contract_text;
+mod crash;
 mod errors;
 mod launch;
 mod limits;
@@ -97,12 +99,12 @@ pub fn main_of(arms: impl IntoIterator<Item = Arm>) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Runs the cases of one clause on one arm, without layers: for tests that a wrong provider is
-/// found out. Answers with the name and the outcome of each case.
-pub fn judge(arm: &Arm, clause: &str) -> Vec<(&'static str, Outcome)> {
+/// Runs the cases of one clause on one arm under one stack: for tests that a wrong provider, or a
+/// wrong layer, is found out. Answers with the name and the outcome of each case.
+pub fn judge(arm: &Arm, clause: &str, stack: Stack) -> Vec<(&'static str, Outcome)> {
     cases()
         .filter(|case| case.clause == clause)
-        .map(|case| (case.name, runner::run(arm, case, Stack::Bare, SEED)))
+        .map(|case| (case.name, runner::run(arm, case, stack, SEED)))
         .collect()
 }
 
@@ -125,6 +127,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         list::CASES,
         preempt::CASES,
         teardown::CASES,
+        crash::CASES,
         errors::CASES,
         limits::CASES,
         secrets::CASES,
@@ -134,14 +137,16 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 }
 
 fn trials(arm: &Arm, seed: u64) -> Vec<Trial> {
-    // When the arm cannot be connected, nothing is ignored: every case then fails and says so.
-    let unmet = runner::unmet(arm, cases(), seed).unwrap_or_else(|_| cases().map(|_| None).collect());
     let mut trials = Vec::new();
-    for clause in arm.gaps().filter(|gap| !clauses().contains(gap)) {
-        let text = format!("the known gap {clause} names no clause of CONTRACT.md");
-        trials.push(Trial::test(format!("{}::known_gaps {clause}", arm.name()), || Err(Failed::from(text))));
+    for gap in arm.gaps() {
+        let (arm, gap) = (arm.clone(), *gap);
+        let name = format!("{}::known gap {} is still one", arm.name(), gap.0);
+        trials.push(Trial::test(name, move || Ok(runner::stale_gap(&arm, gap, seed)?)));
     }
-    for stack in [Stack::Bare, Stack::Layers] {
+    for stack in Stack::ALL {
+        // When the arm cannot be connected, nothing is ignored: every case then fails and says so.
+        let unmet =
+            runner::unmet(arm, cases(), stack, seed).unwrap_or_else(|_| cases().map(|_| None).collect());
         for (case, reason) in cases().zip(&unmet) {
             let arm = arm.clone();
             let name = report::trial_name(&arm, case, stack);

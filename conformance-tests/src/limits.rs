@@ -1,15 +1,15 @@
 use skyfleet_core::{Capability, ErrorKind, Market};
 
 use crate::bed::{Bed, summary};
-use crate::case::{CALLS, CROWD, Case, Fault, Proof, case, ensure, pull};
+use crate::case::{CALLS, COUNTS, CROWD, Case, Fault, GUARDS, Proof, case, ensure, pull};
 
 pub(crate) const CASES: &[Case] = &[
-    case!("LIMITS-1", the_capability_is_the_pinned_one),
-    case!("LIMITS-2", a_big_launch_takes_few_calls, [CALLS, CROWD]),
-    case!("LIMITS-3", a_launch_over_the_limit_is_refused_unseen),
-    case!("LIMITS-4", user_data_fits_up_to_its_limit),
-    case!("LIMITS-5", to_end_a_crowd_takes_few_calls, [CALLS, CROWD]),
-    case!("LIMITS-6", to_list_a_crowd_takes_few_calls, [CALLS, CROWD]),
+    case!("LIMITS-1", the_capability_is_the_pinned_one, [GUARDS]),
+    case!("LIMITS-2", a_big_launch_takes_few_calls, [CALLS, CROWD, COUNTS]),
+    case!("LIMITS-3", a_launch_over_the_limit_is_refused_unseen, [GUARDS]),
+    case!("LIMITS-4", user_data_fits_up_to_its_limit, [GUARDS]),
+    case!("LIMITS-5", to_end_a_crowd_takes_few_calls, [CALLS, CROWD, COUNTS]),
+    case!("LIMITS-6", to_list_a_crowd_takes_few_calls, [CALLS, CROWD, COUNTS]),
 ];
 
 async fn the_capability_is_the_pinned_one(bed: &Bed) -> Proof {

@@ -4,13 +4,13 @@ use crate::contract_text;
 use crate::runner::Stack;
 
 /// The name of a case as the test harness shows it: `aws::LAUNCH-3 a_token_buys_once`, and
-/// `aws+layers::…` under the layers.
+/// `aws+layers::…` under the layers, `aws+faults::…` under layers and faults.
 pub(crate) fn trial_name(arm: &Arm, case: &Case, stack: Stack) -> String {
     let prefix = match (arm.name(), stack) {
         ("", Stack::Bare) => String::new(),
-        ("", Stack::Layers) => "layers::".to_owned(),
+        ("", stack) => format!("{stack}::"),
         (name, Stack::Bare) => format!("{name}::"),
-        (name, Stack::Layers) => format!("{name}+layers::"),
+        (name, stack) => format!("{name}+{stack}::"),
     };
     format!("{prefix}{} {}", case.clause, case.name)
 }

@@ -186,8 +186,9 @@ async fn signals_are_about_what_was_asked(bed: &Bed) -> Proof {
 }
 
 async fn signals_keep_to_their_scales(bed: &Bed) -> Proof {
+    let signals = signals(bed).await?;
     let now = bed.clock.now();
-    for signal in signals(bed).await? {
+    for signal in signals {
         let right = match &signal {
             Signal::SpotPrice { price, at, .. } => *price > UsdPerHour::ZERO && *at <= now,
             Signal::PlacementScore { score, .. } => *score <= 100,

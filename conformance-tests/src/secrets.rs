@@ -3,14 +3,14 @@ use std::fmt::Debug;
 use skyfleet_core::{Cursor, Market, OfferQuery, Selector};
 
 use crate::bed::Bed;
-use crate::case::{Case, FAIL, IMPOSTOR, Proof, SECRETS, case, ensure, pull};
+use crate::case::{Case, FAIL, IMPOSTOR, PROVOKES, Proof, SECRETS, case, ensure, pull};
 use crate::world::Failure;
 
 pub(crate) const CASES: &[Case] = &[
     case!("SECRETS-1", no_secret_in_debug, [SECRETS]),
     case!("SECRETS-2", no_secret_in_an_error, [SECRETS]),
-    case!("SECRETS-2", no_secret_in_the_error_of_a_refused_client, [SECRETS, IMPOSTOR]),
-    case!("SECRETS-2", no_secret_in_the_error_of_a_failed_call, [SECRETS, FAIL]),
+    case!("SECRETS-2", no_secret_in_the_error_of_a_refused_client, [SECRETS, IMPOSTOR, PROVOKES]),
+    case!("SECRETS-2", no_secret_in_the_error_of_a_failed_call, [SECRETS, FAIL, PROVOKES]),
 ];
 
 async fn no_secret_in_debug(bed: &Bed) -> Proof {

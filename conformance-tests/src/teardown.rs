@@ -9,7 +9,7 @@ use skyfleet_core::{
 };
 
 use crate::bed::{Bed, Fleet, ids};
-use crate::case::{Case, Fault, Proof, RECONNECT, case, ensure, pull};
+use crate::case::{Case, Fault, PROVOKES, Proof, RECONNECT, case, ensure, pull};
 use crate::runner;
 
 pub(crate) const CASES: &[Case] = &[
@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("TEARDOWN-8", to_delete_again_succeeds),
     case!("TEARDOWN-9", deleted_means_gone),
     case!("TEARDOWN-10", a_second_client_needs_only_the_owner, [RECONNECT]),
-    case!("TEARDOWN-10", a_client_that_dies_at_any_call_leaves_nothing_behind, [RECONNECT]),
+    case!("TEARDOWN-10", a_client_that_dies_at_any_call_leaves_nothing_behind, [RECONNECT, PROVOKES]),
     case!("TEARDOWN-11", an_inventory_holds_no_neighbours_things),
 ];
 
@@ -183,6 +183,7 @@ async fn deleted_means_gone(bed: &Bed) -> Proof {
             return Ok(());
         }
         let receipt = bed.provider.delete(&before.resources).await?;
+        bed.clock.sleep(bed.staleness()).await;
         let after = inventory(bed, &bed.owner).await?;
         let back = receipt.deleted.iter().find(|resource| has(&after.resources, resource));
         ensure!(back.is_none(), "called deleted, and in the inventory: {back:?}");

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use skyfleet_core::{Capability, Connected, InstanceId, OfferId, QuotaId, Result};
 
@@ -45,7 +46,8 @@ pub enum Failure {
     reason = "each closure's type is the lever's signature, to be read in place"
 )]
 pub struct Levers {
-    /// Lifts what the other levers did, as far as it goes on by itself: `room`, `quota`, `fail`.
+    /// Lifts what the other levers did, as far as it goes on by itself: `room`, `quota`, `stale`,
+    /// `fail`.
     pub calm: Option<Box<dyn Fn()>>,
     /// Takes a spot instance back, with the cloud's own lead time.
     pub preempt: Option<Box<dyn Fn(&InstanceId) -> Result<()>>>,
@@ -53,6 +55,8 @@ pub struct Levers {
     pub room: Option<Box<dyn Fn(&OfferId, u32) -> Result<()>>>,
     /// From now on the quota's limit is this many vCPUs.
     pub quota: Option<Box<dyn Fn(&QuotaId, u32) -> Result<()>>>,
+    /// From now on lists of the cloud show the world as it was this long ago.
+    pub stale: Option<Box<dyn Fn(Duration) -> Result<()>>>,
     /// From now on every call of the provider to its cloud fails in this way.
     pub fail: Option<Box<dyn Fn(Failure) -> Result<()>>>,
     /// How many calls the provider has made to its cloud so far, pages and polls included.
@@ -81,6 +85,7 @@ impl fmt::Debug for Levers {
             ("preempt", self.preempt.is_some()),
             ("room", self.room.is_some()),
             ("quota", self.quota.is_some()),
+            ("stale", self.stale.is_some()),
             ("fail", self.fail.is_some()),
             ("calls", self.calls.is_some()),
             ("crowd", self.crowd.is_some()),

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use skyfleet_conformance::{Arm, Outcome};
-use skyfleet_core::Connected;
+use skyfleet_conformance::{Arm, Outcome, Stack};
+use skyfleet_core::layers::{Limit, Retry};
+use skyfleet_core::{Clock, Connected, Provider};
 use skyfleet_simcloud::Cloud;
 
 #[path = "../../../providers/sim/tests/levers/mod.rs"]
@@ -36,13 +37,17 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("LAUNCH-3", ForgetsTokens),
     ("LAUNCH-4", ForgetsTokens),
     ("LAUNCH-4", ForgetsTokensAfterALostAnswer),
+    ("LAUNCH-4", RetriesWithoutAToken),
     ("LAUNCH-5", TakesATokenForAnything),
     ("LAUNCH-6", HidesShortfalls),
     ("LAUNCH-6", FailsAfterBuying),
     ("LAUNCH-7", HidesShortfalls),
     ("LAUNCH-8", KeepsPartOfAllOrNothing),
+    ("LAUNCH-9", Unguarded),
     ("LAUNCH-10", LiesAboutSpot),
+    ("LAUNCH-11", Unguarded),
     ("LAUNCH-12", IgnoresPriceMax),
+    ("LAUNCH-13", Unguarded),
     ("LAUNCH-14", PricesOfToday),
     ("LAUNCH-15", UnknownZonesAreEmptyPools),
     ("LAUNCH-16", ForgetsSingleZone),
@@ -78,14 +83,18 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("TEARDOWN-9", DeletedTooEarly),
     ("TEARDOWN-10", KnowsOnlyWhatItMade),
     ("TEARDOWN-11", InventoryOfEverybody),
+    ("TEARDOWN-12", KnowsOnlyWhatItMade),
+    ("TEARDOWN-12", ListsOnlyWhatItMade),
     ("ERRORS-1", CapacityWithoutScope),
     ("ERRORS-2", QuotaIsCapacity),
     ("ERRORS-3", ThrottleIsAnOutage),
     ("ERRORS-4", OutageIsNotFound),
     ("ERRORS-5", BadRequestsAreRetried),
     ("ERRORS-6", RefusedCredentialsAreAnOutage),
+    ("ERRORS-7", ErrorsFromNowhere),
     ("LIMITS-1", DeclaresLess),
     ("LIMITS-2", OneCallPerInstance),
+    ("LIMITS-3", Unguarded),
     ("LIMITS-4", CutsUserData),
     ("LIMITS-5", LooksBeforeEachEnd),
     ("LIMITS-6", ListsOneByOne),
@@ -93,9 +102,8 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("SECRETS-2", SecretsInErrors),
 ];
 
-/// Clauses that the layers of skyfleet-core keep for every provider: no provider can break them,
-/// and the layers have their own tests.
-const KEPT_BY_THE_LAYERS: &[&str] = &["LAUNCH-9", "LAUNCH-11", "LAUNCH-13", "ERRORS-7", "LIMITS-3"];
+/// Bugs of a layer: the provider below is right.
+const LAYERS_BUGS: &[Bug] = &[RetriesWithoutAToken, ErrorsFromNowhere];
 
 /// Clauses that no mutant breaks yet.
 const NOT_YET_TRUSTED: &[&str] = &[];
@@ -104,7 +112,7 @@ const NOT_YET_TRUSTED: &[&str] = &[];
 fn every_mutant_is_found_out_by_its_clause() {
     let mut missed = Vec::new();
     for (clause, bug) in MUTANTS {
-        let verdicts = skyfleet_conformance::judge(&arm(Some(*bug)), clause);
+        let verdicts = skyfleet_conformance::judge(&arm(Some(*bug)), clause, Stack::Bare);
         if !verdicts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))) {
             missed.push(format!("{clause} does not see {bug:?}: {verdicts:?}"));
         }
@@ -117,7 +125,7 @@ fn the_provider_that_the_mutants_are_made_of_passes_the_same_clauses() {
     let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
     let mut failed = Vec::new();
     for clause in broken {
-        for (case, outcome) in skyfleet_conformance::judge(&arm(None), clause) {
+        for (case, outcome) in skyfleet_conformance::judge(&arm(None), clause, Stack::Bare) {
             if let Outcome::Failed(text) = outcome {
                 failed.push(format!("{case}: {text}"));
             }
@@ -131,9 +139,21 @@ fn a_clause_without_a_mutant_is_listed_as_not_yet_trusted() {
     let broken: BTreeSet<_> = MUTANTS.iter().map(|(clause, _)| *clause).collect();
     let trusted_by_none: Vec<_> =
         skyfleet_conformance::clauses().into_iter().filter(|clause| !broken.contains(clause)).collect();
-    let mut listed = [KEPT_BY_THE_LAYERS, NOT_YET_TRUSTED].concat();
-    listed.sort_by_key(|clause| skyfleet_conformance::clauses().iter().position(|c| c == clause));
-    assert_eq!(trusted_by_none, listed);
+    assert_eq!(trusted_by_none, NOT_YET_TRUSTED);
+}
+
+/// Layers that let the faults through are not transparent, and under faults the suite says so.
+#[test]
+fn layers_without_a_retry_are_found_out_under_faults_only() {
+    let failed = |stack| {
+        let arm = arm(None).layered_by(|provider, _, _| skyfleet_core::layers::Guard.layer(provider));
+        ["LAUNCH-1", "LIST-3", "TEARDOWN-5"].map(|clause| {
+            let verdicts = skyfleet_conformance::judge(&arm, clause, stack);
+            verdicts.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+        })
+    };
+    assert_eq!(failed(Stack::Layers), [false; 3]);
+    assert_eq!(failed(Stack::Faults), [true; 3]);
 }
 
 /// A provider that declares none of the optional capabilities, and shows none, passes the clauses
@@ -141,19 +161,19 @@ fn a_clause_without_a_mutant_is_listed_as_not_yet_trusted() {
 #[test]
 fn a_modest_provider_is_honest() {
     for clause in ["SEARCH-10", "SEARCH-12", "SEARCH-14", "LAUNCH-9", "LAUNCH-11", "LAUNCH-13"] {
-        for (case, outcome) in skyfleet_conformance::judge(&arm(Some(Modest)), clause) {
+        for (case, outcome) in skyfleet_conformance::judge(&arm(Some(Modest)), clause, Stack::Bare) {
             assert_eq!(outcome, Outcome::Passed, "{clause} {case}");
         }
     }
 }
 
-/// A neutral simulated cloud behind a provider with this bug.
+/// A neutral simulated cloud behind a provider with this bug, or under layers with it.
 fn arm(bug: Option<Bug>) -> Arm {
     let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/../providers/sim/tests/capability.sim.toml");
-    Arm::new("mutant", move |seed| {
+    let arm = Arm::new("mutant", move |seed| {
         let mut world = levers::world(Cloud::Neutral, seed)?;
         world.levers.secrets.push(provider::SECRET.to_owned());
-        let Some(bug) = bug else { return Ok(world) };
+        let Some(bug) = bug.filter(|bug| !LAYERS_BUGS.contains(bug)) else { return Ok(world) };
         world.connected = mutated(world.connected, bug);
         for lever in [&mut world.levers.reconnect, &mut world.levers.impostor] {
             if let Some(connect) = lever.take() {
@@ -162,7 +182,22 @@ fn arm(bug: Option<Bug>) -> Arm {
         }
         Ok(world)
     })
-    .pinned_in(pin)
+    .pinned_in(pin);
+    match bug {
+        Some(Unguarded) => arm.layered_by(|provider, clock, seed| retried(provider, clock, seed)),
+        Some(ErrorsFromNowhere) => arm.layered_by(|provider, clock, seed| {
+            Arc::new(Mutant::new(retried(provider, clock, seed), ErrorsFromNowhere))
+        }),
+        Some(RetriesWithoutAToken) => arm.layered_by(|provider, clock, seed| {
+            retried(Arc::new(Mutant::new(provider, RetriesWithoutAToken)), clock, seed)
+        }),
+        _ => arm,
+    }
+}
+
+/// The standard layers without the guard.
+fn retried(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>, seed: u64) -> Arc<dyn Provider> {
+    Retry::new(clock.clone(), seed).layer(Limit::new(clock).layer(provider))
 }
 
 fn mutated(connected: Connected, bug: Bug) -> Connected {

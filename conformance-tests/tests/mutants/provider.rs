@@ -91,6 +91,13 @@ pub(crate) enum Bug {
     CutsUserData,
     PrintsASecret,
     SecretsInErrors,
+    /// A layer's: a launch is sent again under another token.
+    RetriesWithoutAToken,
+    /// A layer's: errors lose their place.
+    ErrorsFromNowhere,
+    /// The layers': nothing is refused before it is sent. None of the optional capabilities.
+    Unguarded,
+    ListsOnlyWhatItMade,
     /// No bug: none of the optional capabilities.
     Modest,
 }
@@ -150,6 +157,7 @@ impl Mutant {
             (RefusedCredentialsAreAnOutage, ErrorKind::Unauthenticated) => {
                 Error::new(ErrorKind::Unavailable, error.message())
             }
+            (ErrorsFromNowhere, kind) => Error::new(kind, error.message()),
             (SecretsInErrors, _) => error.with("authorization", SECRET),
             _ => error,
         }
@@ -180,7 +188,7 @@ impl CapacitySearch for Mutant {
             OffersWithoutProcessors => offers.iter_mut().step_by(5).for_each(|offer| {
                 offer.instance_type = Arc::new(InstanceType { vcpus: 0, ..(*offer.instance_type).clone() });
             }),
-            Modest => offers.retain(|o| o.market == Market::OnDemand),
+            Modest | Unguarded => offers.retain(|o| o.market == Market::OnDemand),
             DropsSoldOutOffers => offers.retain(|o| o.availability != Availability::SoldOut),
             _ => {}
         }
@@ -190,7 +198,7 @@ impl CapacitySearch for Mutant {
     async fn signals(&self, query: &SignalQuery) -> Result<Vec<Signal>> {
         let mut signals = self.inner.signals(query).await.map_err(|e| self.wrong_error(e))?;
         match self.bug {
-            Modest => signals.clear(),
+            Modest | Unguarded => signals.clear(),
             DeclaresQuotasAndHasNone => signals.retain(|s| !matches!(s, Signal::Quota { .. })),
             SignalsAboutOthers => {
                 if let Some(offer) = self.inner.offers(&OfferQuery::default()).await?.last() {
@@ -290,6 +298,9 @@ impl FleetLaunch for Mutant {
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
             self.seen(|seen| seen.lost = true);
         }
+        if self.is(RetriesWithoutAToken) && answer.is_err() {
+            return self.under_another_token(&request).await;
+        }
         let mut launched = answer.map_err(|e| self.wrong_error(e))?;
         match self.bug {
             HidesShortfalls => launched.shortfalls.clear(),
@@ -317,6 +328,7 @@ impl FleetLaunch for Mutant {
         let mut list = self.inner.list(selector).await.map_err(|e| self.wrong_error(e))?;
         let count = self.count();
         match self.bug {
+            ListsOnlyWhatItMade => list.retain(|i| self.seen(|seen| seen.tokens.contains(&i.token))),
             DropsPageTwo => list.truncate(1_000),
             ListsOneByOne => {
                 for instance in &list {
@@ -480,7 +492,7 @@ impl Provider for Mutant {
             DeniesScoresAndGivesThem => Capability { capacity_scores: false, ..capability },
             DeniesQuotasAndGivesThem => Capability { quotas: false, ..capability },
             DeniesNoticesAndGivesThem => Capability { notice: None, ..capability },
-            Modest => Capability {
+            Modest | Unguarded => Capability {
                 spot: false,
                 price_max: false,
                 all_or_nothing: false,

@@ -1,6 +1,7 @@
 //! A simulated cloud for one case, and everything that the conformance suite can provoke in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use skyfleet_conformance::{Failure, Levers, World};
 use skyfleet_core::{
@@ -33,6 +34,7 @@ pub(crate) fn world(cloud: Cloud, seed: u64) -> Result<World> {
         preempt: lever!(sim, |instance: &InstanceId| preempt(&sim, instance)),
         room: lever!(sim, |offer: &OfferId, room: u32| close(&sim, offer, room)),
         quota: lever!(sim, |quota: &QuotaId, limit: u32| set_quota(&sim, quota, limit)),
+        stale: lever!(sim, |age: Duration| stale(&sim, age)),
         fail: lever!(sim, |failure: Failure| fail(&sim, failure)),
         calls: lever!(sim, || sim.calls().values().map(|count| count.calls).sum()),
         crowd: Some(1_200),
@@ -88,6 +90,11 @@ fn set_quota(sim: &Sim, quota: &QuotaId, limit: u32) -> Result<()> {
         name: name.to_owned(),
         limit: Some(limit),
     })?;
+    Ok(())
+}
+
+fn stale(sim: &Sim, age: Duration) -> Result<()> {
+    sim.inject(Fault::Stale { cloud: None, seconds: age.as_secs_f64() })?;
     Ok(())
 }
 
