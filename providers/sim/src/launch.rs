@@ -72,6 +72,7 @@ impl FleetLaunch for SimProvider {
             let look = |kernel: &mut Kernel| Ok(selected(kernel, selector, &place));
             let found = operation.call(Call::read(action, place.as_str()), look).await?;
             operation.pages(action, &place, found.len()).await?;
+            instances.reserve(found.len());
             instances.extend(found.into_iter().filter_map(|view| reader.instance(view)));
         }
         Ok(instances)

@@ -10,24 +10,31 @@ use skyfleet_sim::Cloud;
 
 use crate::bed::{Bed, watch};
 
-/// `SKYFLEET_SEEDS=1000 cargo test` for more of them, `SKYFLEET_SEED=17` for one.
+/// All of them, or `SKYFLEET_SEED=17` for the one that failed.
 fn seeds() -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SKYFLEET_SEED") {
+    match std::env::var("SKYFLEET_SEED").ok().and_then(|text| text.parse().ok()) {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SKYFLEET_SEEDS").unwrap_or(200),
+        None => 0..1_000,
     }
 }
 
-#[tokio::test]
-async fn a_random_world_with_faults_ends_with_zero_leftovers() {
-    for seed in seeds() {
-        let outcome = std::panic::AssertUnwindSafe(life(seed));
-        if let Err(panic) = futures::FutureExt::catch_unwind(outcome).await {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            panic!("SKYFLEET_SEED={seed}: {text}");
+#[test]
+fn a_thousand_random_worlds_with_faults_end_with_zero_leftovers() {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let share = |mine: u64| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for seed in seeds().filter(|seed| seed % threads == mine) {
+            let life = || runtime.block_on(life(seed));
+            if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life)) {
+                let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                panic!("SKYFLEET_SEED={seed}: {text}");
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..threads).map(|mine| scope.spawn(move || share(mine))).collect();
+        shares.into_iter().for_each(|share| share.join().expect("a seed failed: see above"));
+    });
 }
 
 /// A fleet's life in the world of this seed: launch, hours of supervision by controllers that die,
