@@ -1,11 +1,12 @@
 //! `skyfleet up`: launches the fleet, or attaches to the one that lives; `--watch` keeps it whole.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::json;
-use skyfleet::{EventKind, Fleet, LaunchReport};
-use skyfleet_core::InstanceState;
+use skyfleet::{EventKind, Fleet, LaunchReport, VISIBILITY_GRACE};
+use skyfleet_core::{Instance, InstanceState};
 
 use crate::args::{Common, UpArgs};
 use crate::down;
@@ -37,7 +38,7 @@ pub(crate) async fn up(
     let report = report?;
     if !args.detach && !args.watch {
         // A fleet that lived before this command is not this command's to end.
-        let up = interrupt.unless(all_running(&fleet)).await;
+        let up = interrupt.unless(all_running(&fleet, &report.instances)).await;
         match up {
             Some(result) => result?,
             None if report.attached => {
@@ -66,11 +67,19 @@ async fn give_back(fleet: &Fleet, output: &mut Output) -> Result<Exit, Failure> 
     Ok(Exit::Interrupted.or(down::end(&report)))
 }
 
-/// Waits until nothing of the fleet is pending any more.
-async fn all_running(fleet: &Fleet) -> Result<(), Failure> {
+/// Waits until every instance that was launched is up, or has ended. One that is not listed yet is
+/// waited for; one that stays away is gone.
+async fn all_running(fleet: &Fleet, launched: &[Instance]) -> Result<(), Failure> {
+    let mut waiting: BTreeMap<_, _> = launched.iter().map(|i| (i.id.clone(), i.launched)).collect();
     loop {
-        let instances = fleet.list().await?;
-        if !instances.iter().any(|instance| instance.state == InstanceState::Pending) {
+        let listed = fleet.list().await?;
+        let states: BTreeMap<_, _> = listed.iter().map(|instance| (&instance.id, instance.state)).collect();
+        let now = fleet.clock().now();
+        waiting.retain(|id, launched| match states.get(id) {
+            Some(state) => *state == InstanceState::Pending,
+            None => *launched + VISIBILITY_GRACE > now,
+        });
+        if waiting.is_empty() {
             return Ok(());
         }
         fleet.clock().sleep(LOOK_EVERY).await;

@@ -234,6 +234,18 @@ fn a_teardown_that_the_cloud_does_not_let_happen_is_not_called_done() {
 }
 
 #[test]
+fn up_waits_for_instances_that_are_not_listed_yet() {
+    let home = Home::new();
+    // On the simulated EC2 a new instance is missing from lists for some seconds.
+    let up = home.json(&["up", "-n", "50", "--set", "providers.sim.impersonate=aws", "--json"]);
+    assert_eq!(up["obtained"], 50);
+    let instances = up["instances"].as_array().unwrap();
+    assert!(instances.iter().all(|instance| instance["state"] == "running"), "{up}");
+    let down = home.json(&["down", "--set", "providers.sim.impersonate=aws", "--json"]);
+    assert_eq!(down["leftovers"], serde_json::json!([]));
+}
+
+#[test]
 fn a_launch_without_capacity_is_refused_and_leaves_nothing() {
     let home = Home::new();
     home.write("scenario.toml", "[pools]\ndefault_capacity = 0\n");
