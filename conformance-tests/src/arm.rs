@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skyfleet_core::layers::{self, Limit};
 use skyfleet_core::{Clock, Provider, Result};
 
+use crate::live::Live;
 use crate::world::World;
 
 /// Puts layers around a provider, with a clock and the seed of their randomness.
@@ -17,6 +18,7 @@ pub struct Arm {
     name: &'static str,
     connect: Arc<dyn Fn(u64) -> Result<World> + Send + Sync>,
     layers: Layers,
+    live: Option<Live>,
     pin: PathBuf,
     gaps: Vec<(&'static str, &'static str)>,
 }
@@ -39,13 +41,34 @@ impl Arm {
             layers::standard(provider, clock, &limit, seed)
         });
         let pin = root.join("tests").join(file);
-        Self { name, connect: Arc::new(connect), layers, pin, gaps: Vec::new() }
+        Self { name, connect: Arc::new(connect), layers, live: None, pin, gaps: Vec::new() }
     }
 
     /// The capability is pinned in another file.
     #[must_use]
     pub fn pinned_in(mut self, file: impl Into<PathBuf>) -> Self {
         self.pin = file.into();
+        self
+    }
+
+    /// The arm buys on a real cloud, with real money.
+    ///
+    /// It does nothing unless [`LIVE_VARIABLE`](crate::LIVE_VARIABLE) says for how many dollars it
+    /// may at most, and fails when that is no amount above zero. Then its cases run one after the
+    /// other; each sweeps its owners before and after. Before each launch the worst that its
+    /// instances can cost, until the case and its clean-up have run out of time, is held against
+    /// what is left of the cap: what does not fit is not bought, and the case counts as not run.
+    /// A clean-up that fails ends all buying. Disks and addresses are not in the account.
+    #[must_use]
+    pub fn live(mut self) -> Self {
+        self.live = Some(Live::from(std::env::var(crate::LIVE_VARIABLE).ok()));
+        self
+    }
+
+    /// The same with the cap's text in place of the variable.
+    #[cfg(test)]
+    pub(crate) fn live_with(mut self, cap: Option<&str>) -> Self {
+        self.live = Some(Live::from(cap.map(str::to_owned)));
         self
     }
 
@@ -76,6 +99,15 @@ impl Arm {
 
     pub(crate) fn connect(&self, seed: u64) -> Result<World> {
         (self.connect)(seed)
+    }
+
+    pub(crate) fn money(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
+    /// Whether it may spend real money in this run.
+    pub(crate) fn spends(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.off().is_none())
     }
 
     pub(crate) fn layers(&self) -> Layers {

@@ -40,6 +40,9 @@ pub(crate) struct Bed {
     pub(crate) levers: Levers,
     pub(crate) stack: Stack,
     layers: Layers,
+    /// What sets the fleets of this run apart from those of another run in the same cloud: their
+    /// tokens are spent there. Empty where each case has a cloud of its own.
+    run: String,
     pub(crate) seed: u64,
     /// The capability that is pinned for the arm, as TOML, or what is wrong with the pin.
     pub(crate) pinned: std::result::Result<String, String>,
@@ -56,6 +59,10 @@ impl Bed {
             let name = format!("ct-{role}-{:012x}", digest(&format!("{case} {seed} {role}")) >> 16);
             Owner::parse(&name).expect("twelve hex digits behind a short word are an owner")
         };
+        let run = match arm.money() {
+            Some(_) => format!("-{:x}", connected.clock.now().as_second()),
+            None => String::new(),
+        };
         let mut bed = Self {
             provider: connected.provider.clone(),
             bare: connected.provider,
@@ -63,6 +70,7 @@ impl Bed {
             levers,
             stack,
             layers: arm.layers(),
+            run,
             seed,
             pinned: arm.pinned(),
             owner: owner("us"),
@@ -139,7 +147,8 @@ impl Bed {
         let archs: BTreeSet<_> = pools.iter().map(|offer| offer.instance_type.arch).collect();
         FleetBlueprint {
             owner: owner.clone(),
-            fleet: FleetName::parse(fleet).expect("the suite's fleet names are legal"),
+            fleet: FleetName::parse(&format!("{fleet}{}", self.run))
+                .expect("the suite's fleet names are legal"),
             regions: regions.into_iter().collect(),
             archs: archs.into_iter().collect(),
             image: "ubuntu-24.04".to_owned(),

@@ -12,6 +12,7 @@ use skyfleet_core::{Clock, Owner, Provider, Result};
 use crate::arm::Arm;
 use crate::bed::Bed;
 use crate::case::Case;
+use crate::live::Live;
 use crate::report;
 use crate::world::{Levers, World};
 
@@ -23,7 +24,7 @@ const SWEEP_TIME_MAX: Duration = Duration::from_secs(2 * 3_600);
 const SWEEP_GRACE: Duration = Duration::from_secs(90);
 
 /// What stands between a case and the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stack {
     /// Nothing.
     Bare,
@@ -49,13 +50,15 @@ pub enum Outcome {
     Failed(String),
     /// The case does not apply, and why.
     Ignored(String),
+    /// The clause is a known gap of the arm, and why: neither passed nor failed.
+    KnownGap(String),
 }
 
 /// Runs one case on a world of its own, then cleans up and checks that nothing is left, also after
 /// a panic or when the time was up.
 pub(crate) fn run(arm: &Arm, case: &Case, stack: Stack, seed: u64) -> Outcome {
     match arm.gap(case.clause) {
-        Some(gap) => Outcome::Ignored(format!("known gap: {gap}")),
+        Some(gap) => Outcome::KnownGap(gap.to_owned()),
         None => run_anyway(arm, case, stack, seed),
     }
 }
@@ -82,44 +85,52 @@ pub(crate) fn stale_gap(
 }
 
 fn run_anyway(arm: &Arm, case: &Case, stack: Stack, seed: u64) -> Outcome {
+    let failed = |faults: &[String]| Outcome::Failed(report::failure(arm, case, stack, seed, faults));
+    if let Some(reason) = arm.money().and_then(Live::off) {
+        return Outcome::Ignored(reason);
+    }
     in_runtime(async {
         let world = match arm.connect(seed) {
             Ok(world) => world,
-            Err(error) => {
-                return Outcome::Failed(report::failure(
-                    arm,
-                    case,
-                    stack,
-                    seed,
-                    &[format!("cannot connect: {error:?}")],
-                ));
-            }
+            Err(error) => return failed(&[format!("cannot connect: {error:?}")]),
         };
         if let Some(reason) = case.unmet(&world, stack) {
             return Outcome::Ignored(reason.to_owned());
         }
-        let faults = run_in(arm, case, stack, seed, world).await;
-        if faults.is_empty() {
-            Outcome::Passed
-        } else {
-            Outcome::Failed(report::failure(arm, case, stack, seed, &faults))
+        let Some(live) = arm.money() else {
+            let Ran { faults, .. } = run_in(arm, case, stack, seed, world).await;
+            return if faults.is_empty() { Outcome::Passed } else { failed(&faults) };
+        };
+        let (world, meter) = match live.metered(world, CASE_TIME_MAX + SWEEP_TIME_MAX).await {
+            Ok(metered) => metered,
+            Err(error) => return failed(&[error]),
+        };
+        let Ran { faults, clean } = run_in(arm, case, stack, seed, world).await;
+        match (meter.settle(clean), faults.is_empty()) {
+            // Whatever else went wrong came from a launch that was not allowed.
+            (Some(refused), _) if clean => Outcome::Ignored(refused),
+            (None, true) => Outcome::Passed,
+            _ => failed(&faults),
         }
     })
 }
 
-/// What is known of an arm before any case runs: why each case would not apply.
-pub(crate) fn unmet<'a>(
+/// What is known of an arm before any case runs: which cases do not apply or are known gaps.
+pub(crate) fn exceptions<'a>(
     arm: &Arm,
     cases: impl Iterator<Item = &'a Case>,
     stack: Stack,
     seed: u64,
-) -> Result<Vec<Option<String>>> {
+) -> Result<Vec<Option<Outcome>>> {
+    if let Some(reason) = arm.money().and_then(Live::off) {
+        return Ok(cases.map(|_| Some(Outcome::Ignored(reason.clone()))).collect());
+    }
     in_runtime(async {
         let world = arm.connect(seed)?;
         Ok(cases
             .map(|case| match arm.gap(case.clause) {
-                Some(gap) => Some(format!("known gap: {gap}")),
-                None => case.unmet(&world, stack).map(str::to_owned),
+                Some(gap) => Some(Outcome::KnownGap(gap.to_owned())),
+                None => case.unmet(&world, stack).map(|reason| Outcome::Ignored(reason.to_owned())),
             })
             .collect())
     })
@@ -130,13 +141,20 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("the machine gives a thread its event loop").block_on(work)
 }
 
-async fn run_in(arm: &Arm, case: &Case, stack: Stack, seed: u64, world: World) -> Vec<String> {
+async fn run_in(arm: &Arm, case: &Case, stack: Stack, seed: u64, world: World) -> Ran {
     let name = format!("{} {}", arm.name(), case.name);
     let bed = match Bed::new(world, stack, seed, &name, arm) {
         Ok(bed) => bed,
-        Err(error) => return vec![format!("the bad weather could not be made: {error:?}")],
+        Err(error) => return Ran::not(format!("the bad weather could not be made: {error:?}")),
     };
     let mut faults = Vec::new();
+    let owners = [&bed.owner, &bed.neighbour];
+    // Owners have the same names in each run: what an earlier one left behind goes first.
+    if arm.money().is_some()
+        && let Err(left) = sweep(&bed.bare, &bed.clock, &bed.levers, &owners).await
+    {
+        return Ran { clean: false, ..Ran::not(format!("the clean-up before the case: {left}")) };
+    }
 
     let ran = AssertUnwindSafe((case.run)(&bed)).catch_unwind();
     match within(&bed.clock, CASE_TIME_MAX, ran).await {
@@ -152,13 +170,28 @@ async fn run_in(arm: &Arm, case: &Case, stack: Stack, seed: u64, world: World) -
     if let Some(calm) = &bed.levers.calm {
         calm();
     }
-    let owners = [&bed.owner, &bed.neighbour];
-    match AssertUnwindSafe(sweep(&bed.bare, &bed.clock, &bed.levers, &owners)).catch_unwind().await {
+    let swept = AssertUnwindSafe(sweep(&bed.bare, &bed.clock, &bed.levers, &owners)).catch_unwind().await;
+    let clean = matches!(swept, Ok(Ok(())));
+    match swept {
         Ok(Ok(())) => {}
         Ok(Err(left)) => faults.push(format!("the clean-up after the case: {left}")),
         Err(panic) => faults.push(format!("the clean-up after the case panicked: {}", panic_text(&*panic))),
     }
-    faults
+    Ran { faults, clean }
+}
+
+/// How a case went.
+struct Ran {
+    faults: Vec<String>,
+    /// The clean-up proved that nothing is left.
+    clean: bool,
+}
+
+impl Ran {
+    /// It could not begin.
+    fn not(fault: String) -> Self {
+        Self { faults: vec![fault], clean: true }
+    }
 }
 
 async fn within<T>(clock: &Arc<dyn Clock>, time: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -356,7 +389,7 @@ mod tests {
         let case = case!("LAUNCH-1", launches_and_panics, [QUOTA]);
         assert_eq!(run(&arm, &case, Stack::Bare, 7), Outcome::Ignored("needs the lever `quota`".to_owned()));
         let arm = arm.known_gap("LAUNCH-1", "not built yet");
-        assert_eq!(run(&arm, &case, Stack::Bare, 7), Outcome::Ignored("known gap: not built yet".to_owned()));
+        assert_eq!(run(&arm, &case, Stack::Bare, 7), Outcome::KnownGap("not built yet".to_owned()));
     }
 
     #[test]

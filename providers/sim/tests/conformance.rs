@@ -3,16 +3,18 @@
 
 use std::process::ExitCode;
 
-use skyfleet_conformance::Arm;
+use skyfleet_conformance::{Arm, Suite};
 use skyfleet_sim::Cloud;
 
 mod levers;
 
 fn main() -> ExitCode {
-    skyfleet_conformance::main_of([
+    Suite::of([
         Arm::new("sim", |seed| levers::world(Cloud::Neutral, seed)),
         Arm::new("aws", |seed| levers::world(Cloud::Aws, seed)),
         Arm::new("gcp", |seed| levers::world(Cloud::Gcp, seed)),
         Arm::new("azure", |seed| levers::world(Cloud::Azure, seed)),
     ])
+    .summarised_in("../../README.md")
+    .run()
 }
