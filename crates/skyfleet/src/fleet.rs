@@ -41,11 +41,13 @@ impl Fleet {
             let known: Vec<&str> = drivers.iter().map(|driver| driver.name).collect();
             return Err(crate::unknown_provider(&config.provider, &known));
         };
+        config.spec.check()?;
         let connected = (driver.connect)(&config.provider_settings())?;
         Ok(Self::on(connected, config))
     }
 
-    /// Opens a fleet on a provider that is already connected.
+    /// Opens a fleet on a provider that is already connected. A config that was made in code is
+    /// checked by the first search, plan or launch.
     pub fn on(connected: Connected, config: Config) -> Self {
         let Connected { provider: bare, clock } = connected;
         let limit = layers::Limit::new(clock.clone());

@@ -107,7 +107,7 @@ pub enum MarketMix {
     Mixed {
         /// This share of the target is on-demand from the start, 0 to 1.
         on_demand_share: f64,
-        /// Spot that is not there by then is bought on demand; `None` is never.
+        /// Spot that is not there by then is bought on demand: zero is at once, `None` is never.
         on_demand_after: Option<Duration>,
     },
 }
@@ -158,11 +158,10 @@ impl Spec {
         self.check_size()?;
         self.need.check()?;
         self.limits.check()?;
-        if let MarketMix::Mixed { on_demand_share, on_demand_after } = self.market {
+        if let MarketMix::Mixed { on_demand_share, .. } = self.market {
             if !(0.0..=1.0).contains(&on_demand_share) {
                 return wrong("fleet.on_demand_share", format!("is {on_demand_share}, must be from 0 to 1"));
             }
-            not_zero("fleet.on_demand_after", on_demand_after)?;
         }
         if self.image.trim().is_empty() {
             return wrong("fleet.image", "is empty: name an image such as \"debian-12\"");

@@ -123,8 +123,9 @@ impl Inner {
 
     /// What could be bought now, for `count` instances.
     pub(crate) async fn search(&self, count: u32) -> Result<Search> {
-        let catalogue = self.catalogue().await?;
         let spec = &self.config.spec;
+        spec.check()?;
+        let catalogue = self.catalogue().await?;
         let search = |signals: &[_]| {
             let now = self.clock.now();
             crate::search(&catalogue, signals, spec, &self.state().memory, now)

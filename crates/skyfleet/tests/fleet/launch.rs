@@ -69,7 +69,7 @@ async fn all_or_nothing_gives_a_partial_fleet_back() {
     let bed = Bed::new();
     close_east(&bed, 4);
     let mut wanted = spec(30);
-    wanted.fulfilment = Fulfilment::AllOrNothing;
+    (wanted.fulfilment, wanted.min) = (Fulfilment::AllOrNothing, 30);
     let error = bed.fleet(wanted).launch().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoCapacity, "{error:?}");
     assert!(error.message().starts_with("got ") && error.message().contains("of 30"), "{error}");
@@ -253,6 +253,35 @@ async fn a_thousand_instances_take_few_calls() {
     fleet.teardown().await.unwrap();
     let calls: u64 = bed.world.calls().values().map(|c| c.calls).sum();
     assert!(calls <= 200, "{calls} calls of the cloud's API: {:#?}", bed.world.calls());
+    bed.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn a_spec_made_in_code_is_checked_before_anything_is_bought() {
+    let bed = Bed::new();
+    let mut wanted = spec(3);
+    wanted.min = 5;
+    let error = bed.fleet(wanted).launch().await.unwrap_err();
+    assert_eq!((error.kind(), error.fact("key")), (ErrorKind::InvalidConfig, Some("fleet.min")), "{error:?}");
+    assert_eq!(bed.bought(), 0);
+    bed.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn disks_and_addresses_are_in_the_plan_and_in_the_bill() {
+    let bed = Bed::new();
+    let (bare, mut with) = (spec(4), spec(4));
+    (with.public_ip, with.disk_gib) = (true, 100);
+    let cheap = bed.fleet(bare).plan().await.unwrap().worst.per_hour;
+    let fleet = bed.fleet(with);
+    assert!(fleet.plan().await.unwrap().worst.per_hour > cheap);
+
+    fleet.launch().await.unwrap();
+    bed.sleep(36_000).await;
+    let (bill, ledger) = (fleet.bill().spent, bed.world.ledger().accrued_usd);
+    let apart = (bill.micros() - ledger.micros()).abs();
+    assert!(apart * 100 < ledger.micros(), "the bill says {bill}, the ledger {ledger}");
+    assert!(fleet.teardown().await.unwrap().is_clean());
     bed.assert_nothing_left();
 }
 
