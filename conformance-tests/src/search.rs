@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// How many offers of each market signals are asked for; small, so that a small cloud has them.
-const CANDIDATES: usize = 3;
+const CANDIDATES: usize = 2;
 
 async fn prices_are_known_or_said_to_be_unknown(bed: &Bed) -> Proof {
     for offer in everything(bed).await? {
