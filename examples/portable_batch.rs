@@ -64,7 +64,7 @@ async fn run(args: Args) -> Result<ExitCode> {
         std::env::set_current_dir(folder).map_err(|e| trouble("--config", e))?;
     }
 
-    let mut timeline = Timeline::default();
+    let mut timeline = Timeline::titled(format!("{}: {} instances", config.name, config.spec.target));
     let job = Job::new("word-count", COMMAND)
         .tasks(Tasks::Objects(input.display().to_string()))
         .store(Store::open(&scratch.path().join("store").display().to_string())?)

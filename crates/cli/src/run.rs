@@ -56,14 +56,14 @@ pub(crate) async fn run(
     };
     let run = run?;
     let fleet = run.fleet().clone();
+    let instances = counted(fleet.config().spec.target as usize, "instance");
     if simulated {
-        let instances = counted(fleet.config().spec.target as usize, "instance");
         note(format!(
             "simulated cloud: {instances}, tasks run as processes on this machine, nothing is paid"
         ));
     }
     let mut progress = Progress::new(run.task_names().count());
-    let mut timeline = Timeline::default();
+    let mut timeline = Timeline::titled(format!("{}: {instances}", fleet.config().name));
     let cancel = async {
         interrupt.asked().await;
         note("interrupted: giving the fleet back; once more leaves at once");

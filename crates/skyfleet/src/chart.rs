@@ -21,12 +21,12 @@ pub(crate) fn count_ticks(most: u32) -> Vec<u32> {
     (0..=most).step_by(step as usize).collect()
 }
 
-/// Round amounts of dollars up to `most`, about two.
+/// Round amounts of dollars up to `most`: 0 and one to three more.
 pub(crate) fn dollar_ticks(most: f64) -> Vec<f64> {
     if most <= 0.0 {
         return vec![0.0];
     }
-    let step = round_step(most / 2.0);
+    let step = round_step(most / 3.0);
     (0..).map(|n| f64::from(n) * step).take_while(|dollars| *dollars <= most * 1.05).collect()
 }
 
@@ -98,6 +98,10 @@ mod tests {
             assert!((2..=11).contains(&ticks.len()), "{length}: {ticks:?}");
         }
         assert_eq!(dollar_ticks(0.0), [0.0]);
+        for most in [0.0045, 0.01, 0.7, 3.0, 19.9, 1_234.5] {
+            let ticks = dollar_ticks(most);
+            assert!((2..=4).contains(&ticks.len()), "{most}: {ticks:?}");
+        }
     }
 
     #[test]

@@ -158,10 +158,10 @@ impl Spec {
         self.check_size()?;
         self.need.check()?;
         self.limits.check()?;
-        if let MarketMix::Mixed { on_demand_share, .. } = self.market {
-            if !(0.0..=1.0).contains(&on_demand_share) {
-                return wrong("fleet.on_demand_share", format!("is {on_demand_share}, must be from 0 to 1"));
-            }
+        if let MarketMix::Mixed { on_demand_share, .. } = self.market
+            && !(0.0..=1.0).contains(&on_demand_share)
+        {
+            return wrong("fleet.on_demand_share", format!("is {on_demand_share}, must be from 0 to 1"));
         }
         if self.image.trim().is_empty() {
             return wrong("fleet.image", "is empty: name an image such as \"debian-12\"");
