@@ -128,6 +128,7 @@ needs! {
     FAIL: "needs the levers `fail` and `calm`", |w, _| w.levers.fail.is_some() && w.levers.calm.is_some();
     CALLS: "needs the lever `calls`", |w, _| w.levers.calls.is_some();
     CROWD: "needs a world that can take a crowd", |w, _| w.levers.crowd.is_some();
+    UNTAGGED: "needs the lever `untagged`", |w, _| w.levers.untagged.is_some();
     RECONNECT: "needs the lever `reconnect`", |w, _| w.levers.reconnect.is_some();
     IMPOSTOR: "needs the lever `impostor`", |w, _| w.levers.impostor.is_some();
     USER_DATA: "needs the lever `user_data`", |w, _| w.levers.user_data.is_some();

@@ -7,7 +7,7 @@ use skyfleet_core::{Error, ErrorKind, Instance, LaunchRequest, Launched, Market,
 use crate::bed::{Bed, Fleet, ids, summary};
 use crate::case::{
     ALL_OR_NOTHING, Case, FAIL, GUARDS, NATIVE_EXPIRY, NO_ALL_OR_NOTHING, NO_PRICE_MAX, NO_SPOT, PRICE_MAX,
-    PROVOKES, Proof, ROOM, SPOT, USER_DATA, case, ensure, pull,
+    PROVOKES, Proof, ROOM, SPOT, UNTAGGED, USER_DATA, case, ensure, pull,
 };
 use crate::world::Failure;
 
@@ -43,6 +43,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("LAUNCH-20", a_public_address_only_when_asked),
     case!("LAUNCH-21", user_data_reaches_the_instance, [USER_DATA]),
     case!("LAUNCH-22", an_instance_ends_at_its_expiry, [NATIVE_EXPIRY]),
+    case!("LAUNCH-23", what_comes_with_an_instance_is_tagged_from_the_start, [UNTAGGED]),
 ];
 
 async fn a_launch_gives_what_was_asked(bed: &Bed) -> Proof {

@@ -67,6 +67,9 @@ pub struct Levers {
     /// One line for each thing that still costs money or blocks a deletion, as the cloud's own
     /// books have it.
     pub leftovers: Option<Box<dyn Fn() -> Vec<String>>>,
+    /// One line for each thing in the cloud's own books that no owner's tag is on, at this moment:
+    /// instances, disks, addresses, network parts, templates.
+    pub untagged: Option<Box<dyn Fn() -> Vec<String>>>,
     /// A second client of the same world, as after a restart of the program: it shares nothing
     /// with the first but the cloud.
     pub reconnect: Option<Box<dyn Fn() -> Result<Connected>>>,
@@ -90,6 +93,7 @@ impl fmt::Debug for Levers {
             ("calls", self.calls.is_some()),
             ("crowd", self.crowd.is_some()),
             ("leftovers", self.leftovers.is_some()),
+            ("untagged", self.untagged.is_some()),
             ("reconnect", self.reconnect.is_some()),
             ("impostor", self.impostor.is_some()),
             ("user_data", self.user_data.is_some()),

@@ -208,6 +208,27 @@ pub(super) async fn an_instance_ends_at_its_expiry(bed: &Bed) -> Proof {
     Ok(())
 }
 
+pub(super) async fn what_comes_with_an_instance_is_tagged_from_the_start(bed: &Bed) -> Proof {
+    for market in bed.markets() {
+        let pools = bed.pools(market, 2).await?;
+        let mut blueprint = bed.blueprint(&bed.owner, &format!("tags-{market}"), &pools);
+        blueprint.public_ip = true;
+        let fleet = bed.prepare(blueprint, pools).await?;
+        all_tagged(bed, "after the preparation")?;
+        bed.launch_all(&fleet.request(0, 3)).await?;
+        all_tagged(bed, "after the launch")?;
+        bed.until("three running instances", &fleet.selector(), |list| running(list) == 3).await?;
+        all_tagged(bed, "when the instances run")?;
+    }
+    Ok(())
+}
+
+fn all_tagged(bed: &Bed, when: &str) -> Proof {
+    let untagged = pull(&bed.levers.untagged)();
+    ensure!(untagged.is_empty(), "{when} there is without an owner: {}", untagged.join("; "));
+    Ok(())
+}
+
 fn caps(request: &LaunchRequest) -> BTreeMap<OfferId, Option<UsdPerHour>> {
     request.pools.iter().map(|bid| (bid.offer.clone(), bid.price_max)).collect()
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use skyfleet_conformance::{Arm, Outcome, Stack};
-use skyfleet_core::layers::{Limit, Retry};
+use skyfleet_conformance::{Arm, Outcome, Stack, World};
+use skyfleet_core::layers::{Call, Fault, Limit, Retry, Verdict};
 use skyfleet_core::{Clock, Connected, Provider};
 use skyfleet_simcloud::Cloud;
 
@@ -57,6 +58,7 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("LAUNCH-20", AlwaysAPublicAddress),
     ("LAUNCH-21", ForgetsTheUserData),
     ("LAUNCH-22", NeverExpires),
+    ("LAUNCH-23", TagsDisksLater),
     ("LIST-1", DropsPageTwo),
     ("LIST-2", ListsOtherOwners),
     ("LIST-3", Flickers),
@@ -173,6 +175,9 @@ fn arm(bug: Option<Bug>) -> Arm {
     let arm = Arm::new("mutant", move |seed| {
         let mut world = levers::world(Cloud::Neutral, seed)?;
         world.levers.secrets.push(provider::SECRET.to_owned());
+        if bug == Some(TagsDisksLater) {
+            tag_disks_later(&mut world);
+        }
         let Some(bug) = bug.filter(|bug| !LAYERS_BUGS.contains(bug)) else { return Ok(world) };
         world.connected = mutated(world.connected, bug);
         for lever in [&mut world.levers.reconnect, &mut world.levers.impostor] {
@@ -192,6 +197,28 @@ fn arm(bug: Option<Bug>) -> Arm {
             retried(Arc::new(Mutant::new(provider, RetriesWithoutAToken)), clock, seed)
         }),
         _ => arm,
+    }
+}
+
+/// In the cloud's books a launch's disk has no owner until the instances are listed.
+fn tag_disks_later(world: &mut World) {
+    let late = Arc::new(AtomicBool::new(false));
+    let set = late.clone();
+    let watch = Fault::new(world.connected.clock.clone()).rule(move |call| {
+        match call {
+            Call::Launch(_) => set.store(true, Ordering::Relaxed),
+            Call::List(_) => set.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+        Verdict::Pass
+    });
+    world.connected.provider = watch.layer(world.connected.provider.clone());
+    if let Some(untagged) = world.levers.untagged.take() {
+        world.levers.untagged = Some(Box::new(move || {
+            let mut lines = untagged();
+            lines.extend(late.load(Ordering::Relaxed).then(|| "a disk".to_owned()));
+            lines
+        }));
     }
 }
 

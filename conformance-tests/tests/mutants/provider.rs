@@ -52,6 +52,8 @@ pub(crate) enum Bug {
     ForgetsTheUserData,
     AlwaysAPublicAddress,
     NeverExpires,
+    /// Played in the cloud's books, see `tag_disks_later`.
+    TagsDisksLater,
     MakesThingsAgain,
     DropsPageTwo,
     ListsOtherOwners,

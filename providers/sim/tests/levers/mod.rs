@@ -39,6 +39,7 @@ pub(crate) fn world(cloud: Cloud, seed: u64) -> Result<World> {
         calls: lever!(sim, || sim.calls().values().map(|count| count.calls).sum()),
         crowd: Some(1_200),
         leftovers: lever!(sim, || leftovers(&sim)),
+        untagged: lever!(sim, || untagged(&sim)),
         reconnect: lever!(sim, || Ok(connected(&sim))),
         // The accounts of this cloud have no passwords: from now on it refuses everybody.
         impostor: lever!(sim, || answers_fail(&sim, 401, When::Before).map(|()| connected(&sim))),
@@ -121,6 +122,13 @@ fn answers_fail(sim: &Sim, status: u16, when: When) -> Result<()> {
 fn user_data(sim: &Sim, instance: &InstanceId) -> Result<String> {
     let script = sim.look(|kernel| kernel.user_data(instance.as_str()).map(|script| script.to_string()));
     script.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the world has no instance {instance}")))
+}
+
+fn untagged(sim: &Sim) -> Vec<String> {
+    let ledger = sim.ledger();
+    let live = ledger.live.iter().filter(|line| line.owner.is_none()).map(|line| format!("{line:?}"));
+    let fixtures = ledger.blocking.iter().filter(|fixture| fixture.owner().is_none());
+    live.chain(fixtures.map(|fixture| format!("{fixture:?}"))).collect()
 }
 
 fn leftovers(sim: &Sim) -> Vec<String> {
