@@ -259,14 +259,27 @@ mod tests {
 
     #[test]
     fn a_repeated_token_counts_once_and_the_dearer_request_counts() {
-        let (arm, _) = arm(Some("1"));
-        // The case launches 3 under a token, is refused under it with 5, and repeats the 3.
-        let Some(Live::On(account)) = arm.money().cloned() else { panic!("a dollar is a cap") };
-        lock(&account).cap = Usd::from_micros(1_000_000_000);
-        for case in crate::cases().filter(|case| case.clause == "LAUNCH-5" || case.clause == "TEARDOWN-1") {
-            assert_eq!(runner::run(&arm, case, Stack::Bare, 7), Outcome::Passed);
-        }
-        assert!(lock(&account).spent < Usd::from_micros(1_000_000), "{account:?}");
+        let (arm, sim) = arm(Some("100"));
+        let work = async {
+            let world = World::bare(Connected {
+                provider: Arc::new(SimProvider::new(sim.clone())),
+                clock: sim.clock().clone(),
+            });
+            let live = arm.money().unwrap();
+            let (world, meter) = live.metered(world, Duration::from_secs(3_600)).await.unwrap();
+            let bed = Bed::new(world, Stack::Bare, 7, "live", &arm).unwrap();
+            let Ok(fleet) = bed.fleet(Market::OnDemand, 1).await else { panic!("the sim has a pool") };
+            let request = fleet.request(0, 2);
+            for _ in 0..3 {
+                assert_eq!(bed.provider.launch(&request).await.unwrap().instances.len(), 2);
+            }
+            let more = LaunchRequest { count: 5, ..request };
+            assert_eq!(bed.provider.launch(&more).await.unwrap_err().kind(), ErrorKind::Conflict);
+            let price = fleet.pools[0].price.known().unwrap();
+            let rates: Vec<_> = lock(&meter.case).rates.values().copied().collect();
+            assert_eq!(rates, [price * 2 * 5]);
+        };
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work);
     }
 
     /// One account for all cases and stacks, as a real cloud is.

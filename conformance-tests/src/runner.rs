@@ -356,15 +356,17 @@ mod tests {
 
     #[test]
     fn the_same_seed_replays_to_the_letter() {
-        let log = |case: &Case, seed| {
+        let log = |case: &Case, stack, seed| {
             let (arm, worlds) = arm();
-            run(&arm, case, Stack::Layers, seed);
+            run(&arm, case, stack, seed);
             let log = worlds.lock().unwrap()[0].events_after(0);
             assert!(!log.is_empty(), "{} did nothing", case.name);
             log
         };
         for case in crate::cases().filter(|case| case.clause == "LIST-6" || case.clause == "TEARDOWN-7") {
-            assert_eq!(log(case, 3), log(case, 3), "{}", case.name);
+            for stack in Stack::ALL {
+                assert_eq!(log(case, stack, 3), log(case, stack, 3), "{} {stack}", case.name);
+            }
         }
     }
 
