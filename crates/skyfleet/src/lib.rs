@@ -69,18 +69,7 @@ pub fn drivers() -> Vec<skyfleet_core::Driver> {
     ]
 }
 
-/// The README's program, run for real on the simulated cloud.
+/// The README's program is compiled; `tests/readme.rs` runs it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_readme_shows_the_config_that_its_program_reads() {
-        let readme = include_str!("../../../README.md");
-        let config = include_str!("../../../examples/first/fleet.toml");
-        let (_, shown) = config.split_once('\n').unwrap();
-        assert!(readme.contains(&format!("```toml\n{shown}```")), "change both");
-    }
-}
