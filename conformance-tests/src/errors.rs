@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("ERRORS-5", a_bad_request_is_never_tried_again),
     case!("ERRORS-6", refused_credentials_are_unauthenticated, [IMPOSTOR, PROVOKES]),
     case!("ERRORS-7", the_layers_say_where_it_happened, [GUARDS]),
+    case!("ERRORS-8", the_clouds_request_id_is_kept, [FAIL, PROVOKES]),
 ];
 
 async fn missing_capacity_closes_the_pool(bed: &Bed) -> Proof {
@@ -140,6 +141,21 @@ async fn the_layers_say_where_it_happened(bed: &Bed) -> Proof {
     let query = OfferQuery { regions: vec!["atlantis-1".into()], ..OfferQuery::default() };
     let error = layered.offers(&query).await.err();
     ensure!(error.as_ref().is_some_and(|e| e.operation().is_some()), "{error:?}");
+    Ok(())
+}
+
+async fn the_clouds_request_id_is_kept(bed: &Bed) -> Proof {
+    pull(&bed.levers.fail)(Failure::Down)?;
+    let selector = Selector::owner(&bed.owner);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let error = bed.provider.list(&selector).await.err();
+        let id = error.as_ref().and_then(|e| e.fact("request_id")).unwrap_or_default().to_owned();
+        ensure!(!id.is_empty(), "the error has no request_id: {error:?}");
+        ids.push(id);
+    }
+    pull(&bed.levers.calm)();
+    ensure!(ids[0] != ids[1], "two calls have the one id {}", ids[0]);
     Ok(())
 }
 

@@ -94,6 +94,7 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("ERRORS-5", BadRequestsAreRetried),
     ("ERRORS-6", RefusedCredentialsAreAnOutage),
     ("ERRORS-7", ErrorsFromNowhere),
+    ("ERRORS-8", ForgetsTheRequestId),
     ("LIMITS-1", DeclaresLess),
     ("LIMITS-2", OneCallPerInstance),
     ("LIMITS-3", Unguarded),

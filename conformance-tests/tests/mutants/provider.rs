@@ -97,6 +97,7 @@ pub(crate) enum Bug {
     RetriesWithoutAToken,
     /// A layer's: errors lose their place.
     ErrorsFromNowhere,
+    ForgetsTheRequestId,
     /// The layers': nothing is refused before it is sent. None of the optional capabilities.
     Unguarded,
     ListsOnlyWhatItMade,
@@ -160,6 +161,11 @@ impl Mutant {
                 Error::new(ErrorKind::Unavailable, error.message())
             }
             (ErrorsFromNowhere, kind) => Error::new(kind, error.message()),
+            (ForgetsTheRequestId, kind) => {
+                let bare = Error::new(kind, error.message()).retrying(error.retry());
+                let kept = error.context().iter().filter(|(key, _)| *key != "request_id");
+                kept.fold(bare, |error, (key, value)| error.with(key, value))
+            }
             (SecretsInErrors, _) => error.with("authorization", SECRET),
             _ => error,
         }

@@ -46,6 +46,9 @@ pub struct Kernel {
     pub(crate) trouble: Trouble,
     pub(crate) events: Vec<Event>,
     pub(crate) calls: BTreeMap<String, CallCount>,
+    /// How many requests there were: the number of the last one.
+    #[serde(default)]
+    pub(crate) requests: u64,
     /// Events of the scenario that count from the first launch are in the agenda.
     pub(crate) launched: bool,
     #[serde(skip)]
@@ -135,6 +138,7 @@ impl Kernel {
             trouble: Trouble::default(),
             events: Vec::new(),
             calls: BTreeMap::new(),
+            requests: 0,
             launched: false,
             by_id: BTreeMap::new(),
             by_owner: BTreeMap::new(),

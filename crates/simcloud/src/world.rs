@@ -194,12 +194,22 @@ impl World {
         call: Call<'_>,
         act: impl FnOnce(&mut Kernel) -> std::result::Result<T, Refusal>,
     ) -> std::result::Result<T, Refusal> {
+        self.request(call, act).1
+    }
+
+    /// As [`World::call`], with the number of the request: another for each, in the order in which
+    /// they came, 0 for one that never reached the world.
+    pub fn request<T>(
+        &self,
+        call: Call<'_>,
+        act: impl FnOnce(&mut Kernel) -> std::result::Result<T, Refusal>,
+    ) -> (u64, std::result::Result<T, Refusal>) {
         self.with(call.writes, |kernel| {
             let result = kernel.admitted(&call, act);
             kernel.count(&call, result.as_ref().err());
-            result
+            (kernel.requests, result)
         })
-        .map_err(|error| Refusal::State { message: error.to_string() })?
+        .unwrap_or_else(|error| (0, Err(Refusal::State { message: error.to_string() })))
     }
 
     /// How much slower than usual the answers to an action are.
@@ -393,6 +403,7 @@ impl Kernel {
     }
 
     fn count(&mut self, call: &Call<'_>, refusal: Option<&Refusal>) {
+        self.requests += 1;
         if !self.calls.contains_key(call.action) {
             self.calls.insert(call.action.to_owned(), CallCount::default());
         }

@@ -23,6 +23,8 @@ pub(crate) struct Operation<'a> {
     client: &'a Client,
     name: &'static str,
     begun: bool,
+    /// The number of the last call; 0 before the first.
+    request: u64,
 }
 
 impl Client {
@@ -41,7 +43,7 @@ impl Client {
 
     /// Begins an operation; the name is what errors call it: `sim.launch`.
     pub(crate) fn operation(&self, name: &'static str) -> Operation<'_> {
-        Operation { client: self, name, begun: false }
+        Operation { client: self, name, begun: false, request: 0 }
     }
 
     /// Where a list has to be asked for: each region on EC2, once for all elsewhere.
@@ -103,7 +105,9 @@ impl Operation<'_> {
             world.clock().sleep(latency).await;
         }
         loop {
-            match world.call(call, &mut act) {
+            let (request, answer) = world.request(call, &mut act);
+            self.request = request;
+            match answer {
                 Err(Refusal::Throttled(throttle)) if patient => {
                     world.clock().sleep(throttle.retry_after).await;
                 }
@@ -131,8 +135,12 @@ impl Operation<'_> {
         Ok(())
     }
 
-    /// Our error for a refusal.
+    /// Our error for a refusal of the last call.
     pub(crate) fn fails(&self, refusal: Refusal) -> skyfleet_core::Error {
-        error::refused(&self.client.rules, refusal).at(self.name)
+        let error = error::refused(&self.client.rules, refusal).at(self.name);
+        match self.request {
+            0 => error,
+            number => error.with("request_id", format_args!("req-{number:08}")),
+        }
     }
 }
