@@ -1,4 +1,6 @@
 use std::fmt::Debug;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use skyfleet_core::{Cursor, Market, OfferQuery, Selector};
 
@@ -11,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     case!("SECRETS-2", no_secret_in_an_error, [SECRETS]),
     case!("SECRETS-2", no_secret_in_the_error_of_a_refused_client, [SECRETS, IMPOSTOR, PROVOKES]),
     case!("SECRETS-2", no_secret_in_the_error_of_a_failed_call, [SECRETS, FAIL, PROVOKES]),
+    case!("SECRETS-3", no_secret_in_a_log_line, [SECRETS]),
 ];
 
 async fn no_secret_in_debug(bed: &Bed) -> Proof {
@@ -47,6 +50,51 @@ async fn no_secret_in_the_error_of_a_failed_call(bed: &Bed) -> Proof {
         pull(&bed.levers.calm)();
     }
     Ok(())
+}
+
+async fn no_secret_in_a_log_line(bed: &Bed) -> Proof {
+    let lines = Lines::default();
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    let log = log.with_writer({
+        let lines = lines.clone();
+        move || lines.clone()
+    });
+    // Of this thread only: each case has its own, with a runtime that stays on it.
+    let guard = tracing::subscriber::set_default(log.finish());
+    tracing::trace!("the log is heard");
+    let fleet = bed.fleet(Market::OnDemand, 1).await?;
+    bed.provider.launch(&fleet.request(0, 1)).await?;
+    bed.provider.list(&fleet.selector()).await?;
+    bed.provider.preemptions(&fleet.selector(), &Cursor::start()).await?;
+    bed.provider.inventory(&bed.owner).await?;
+    let mut nowhere = fleet.request(1, 1);
+    nowhere.pools[0].offer.zone = "atlantis-1z".into();
+    let _refused = bed.provider.launch(&nowhere).await;
+    drop(guard);
+    let text = lines.text();
+    ensure!(text.contains("the log is heard"), "the log was not heard, so it proves nothing");
+    shows_none(bed, "the log", &text)
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn shows_none(bed: &Bed, what: &str, value: &impl Debug) -> Proof {

@@ -103,6 +103,7 @@ const MUTANTS: &[(&str, Bug)] = &[
     ("LIMITS-6", ListsOneByOne),
     ("SECRETS-1", PrintsASecret),
     ("SECRETS-2", SecretsInErrors),
+    ("SECRETS-3", LogsASecret),
 ];
 
 /// Bugs of a layer: the provider below is right.

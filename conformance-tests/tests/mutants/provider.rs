@@ -93,6 +93,7 @@ pub(crate) enum Bug {
     CutsUserData,
     PrintsASecret,
     SecretsInErrors,
+    LogsASecret,
     /// A layer's: a launch is sent again under another token.
     RetriesWithoutAToken,
     /// A layer's: errors lose their place.
@@ -338,6 +339,7 @@ impl FleetLaunch for Mutant {
         match self.bug {
             ListsOnlyWhatItMade => list.retain(|i| self.seen(|seen| seen.tokens.contains(&i.token))),
             DropsPageTwo => list.truncate(1_000),
+            LogsASecret => tracing::trace!(authorization = SECRET, "listed"),
             ListsOneByOne => {
                 for instance in &list {
                     let ids = vec![instance.id.clone()];
