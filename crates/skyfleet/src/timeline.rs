@@ -116,6 +116,11 @@ impl Timeline {
             }
             story.costs.push((at, cost));
         }
+        // Events carry prices, not what disks and addresses cost beside them. The bill at the end
+        // does: the difference lies over the time as the prices do.
+        if let Some((spent, _)) = story.outcome.filter(|_| cost > 0.0) {
+            story.costs.iter_mut().for_each(|(_, so_far)| *so_far *= spent / cost);
+        }
         story.end = last;
         story
     }
@@ -234,6 +239,14 @@ mod tests {
         let story = life().story();
         // A cent per second and instance: 100 s of two, 10 s of one, 90 s of two.
         assert!((story.costs.last().unwrap().1 - 3.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_cost_ends_at_what_was_spent_disks_included() {
+        let mut timeline = life();
+        let spent = Usd::from_micros(4_200_000);
+        timeline.push(at(300, EventKind::TornDown { leftovers: 0, spent }));
+        assert!((timeline.story().costs.last().unwrap().1 - 4.2).abs() < 1e-9);
     }
 
     #[test]
