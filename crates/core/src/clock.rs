@@ -77,7 +77,8 @@ impl Clock for ScaledClock {
 /// [`ManualClock::new`] stands still until [`advance`](ManualClock::advance).
 /// [`ManualClock::auto`] jumps to the next moment that somebody waits for as soon as every task of
 /// a current-thread runtime waits: hours pass in milliseconds, in the same order each time. It is
-/// for programs that wait for nothing but this clock.
+/// for programs that wait for nothing but this clock, and say so when they wait for something
+/// else, such as an answer over a socket: [`ManualClock::hold`].
 ///
 /// ```
 /// use skyfleet_core::{Clock, ManualClock, Timestamp};
@@ -94,6 +95,8 @@ pub struct ManualClock {
 
 struct ManualState {
     now: Timestamp,
+    /// How many wait for something that is not this clock.
+    holds: u32,
     /// Who waits until when; the number keeps two that wait for one moment apart, in order.
     waiting: BTreeMap<(Timestamp, u64), Waker>,
     numbers: u64,
@@ -106,7 +109,7 @@ const YIELDS: u32 = 16;
 impl ManualClock {
     /// A clock that stands still at `now`.
     pub fn new(now: Timestamp) -> Self {
-        let state = ManualState { now, waiting: BTreeMap::new(), numbers: 0 };
+        let state = ManualState { now, holds: 0, waiting: BTreeMap::new(), numbers: 0 };
         Self { state: Arc::new(Mutex::new(state)), auto: false }
     }
 
@@ -122,6 +125,32 @@ impl ManualClock {
         state.move_to(now);
     }
 
+    /// Keeps the time from jumping until the hold is dropped: somebody waits for something that is
+    /// not this clock, and only seems idle. [`advance`](ManualClock::advance) moves it even so.
+    ///
+    /// ```
+    /// use skyfleet_core::{Clock, ManualClock, Timestamp};
+    /// use std::time::Duration;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let clock = ManualClock::auto(Timestamp::UNIX_EPOCH);
+    /// let hold = clock.hold();
+    /// let waiter = tokio::spawn({
+    ///     let clock = clock.clone();
+    ///     async move { clock.sleep(Duration::from_secs(60)).await }
+    /// });
+    /// tokio::task::yield_now().await; // stands for an answer that takes its time
+    /// assert_eq!(clock.now(), Timestamp::UNIX_EPOCH);
+    /// drop(hold);
+    /// waiter.await.unwrap();
+    /// assert_eq!(clock.now().as_second(), 60);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.lock().holds += 1;
+        Hold { clock: self.clone() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, ManualState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,6 +164,23 @@ impl ManualState {
                 break;
             }
             first.remove().wake();
+        }
+    }
+}
+
+/// While one of these lives, a clock made by [`ManualClock::auto`] does not jump.
+#[derive(Debug)]
+pub struct Hold {
+    clock: ManualClock,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.clock.lock();
+        state.holds -= 1;
+        if state.holds == 0 {
+            // Whoever is first in line looks again whether it is time to jump.
+            state.waiting.values().for_each(Waker::wake_by_ref);
         }
     }
 }
@@ -177,7 +223,9 @@ impl Clock for ManualClock {
                 return Poll::Ready(());
             }
             state.waiting.insert(key, context.waker().clone());
-            if self.auto {
+            if self.auto && state.holds > 0 {
+                yields = 0;
+            } else if self.auto {
                 let first = state.waiting.first_key_value().is_some_and(|(first, _)| *first == key);
                 if first && yields >= YIELDS {
                     state.move_to(key.0);

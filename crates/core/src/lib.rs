@@ -32,7 +32,7 @@ mod teardown;
 
 pub use capability::Capability;
 pub use capacity_search::{CapacitySearch, OfferQuery, Signal, SignalQuery};
-pub use clock::{Clock, ManualClock, ScaledClock, SystemClock};
+pub use clock::{Clock, Hold, ManualClock, ScaledClock, SystemClock};
 pub use error::{Error, ErrorKind, Result, Retry, Scope};
 pub use fleet_launch::{
     FleetBlueprint, FleetLaunch, LaunchRequest, Launched, PoolBid, Prepared, Selector, Shortfall, Spread,

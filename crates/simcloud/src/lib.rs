@@ -13,6 +13,8 @@
 //! | how spot prices and reclaims move | [`market`] |
 //! | user data run as local processes | [`process`] |
 
+#[cfg(feature = "server")]
+mod aws;
 /// What each cloud sells, where, and at what list price.
 pub mod catalog;
 mod drive;

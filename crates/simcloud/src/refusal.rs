@@ -43,6 +43,15 @@ pub enum Refusal {
         /// The token.
         token: String,
     },
+    /// A refusal in the cloud's own words: of a face, for what only that cloud has.
+    Coded {
+        /// The HTTP status of the answer.
+        status: u16,
+        /// The cloud's code.
+        code: String,
+        /// The sentence beside it.
+        message: String,
+    },
     /// The file that holds the world cannot be read or written.
     State {
         /// What the system said.

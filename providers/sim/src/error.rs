@@ -53,6 +53,10 @@ pub(crate) fn refused(rules: &Rules, refusal: Refusal) -> Error {
             .with("id", id)
             .with("code", codes.in_use)
             .retrying(Retry::After(None)),
+        // In the cloud's own words.
+        Refusal::Coded { status, code, message } => {
+            failed(status, &message).with("status", status).with("code", code)
+        }
         // The world's own file.
         Refusal::State { message } => {
             Error::new(ErrorKind::Unavailable, format!("the world's state file: {message}"))

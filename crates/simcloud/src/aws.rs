@@ -1,0 +1,132 @@
+//! The EC2 face: EC2 Query, and the small JSON services beside it, over one world that plays AWS.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `query` | the parameters of a request |
+//! | `filter`, `page` | `Filter.N`, `MaxResults` and `NextToken` |
+//! | `xml`, `error` | answers and EC2's own error codes |
+//! | `action` | which action is answered where |
+//! | `state` | what EC2 keeps beside the world: groups, templates, fleets |
+
+pub(crate) mod action;
+pub(crate) mod error;
+pub(crate) mod filter;
+pub(crate) mod page;
+pub(crate) mod query;
+pub(crate) mod state;
+pub(crate) mod xml;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::aws::query::{Node, Query};
+use crate::aws::state::State;
+use crate::kernel::Kernel;
+use crate::refusal::Refusal;
+use crate::world::{Call, World};
+
+/// The account of every caller.
+pub(crate) const ACCOUNT: &str = "123456789012";
+
+/// One EC2, for all regions: the world, and what EC2 keeps beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Face {
+    pub(crate) world: World,
+    state: Arc<Mutex<State>>,
+}
+
+impl Face {
+    pub(crate) fn new(world: World) -> Self {
+        Self { world, state: Arc::default() }
+    }
+
+    /// What EC2 keeps beside the world, past all rate limits and faults: for the metadata service
+    /// and the admin face.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut State) -> T) -> T {
+        self.world.look(|kernel| look(kernel, &mut self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Forgets everything that EC2 keeps beside the world.
+    pub(crate) fn reset(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+    }
+}
+
+/// One request of a caller, read as far as every action needs it.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) face: &'a Face,
+    /// `CreateFleet`.
+    pub(crate) action: &'a str,
+    /// The region of the signature's scope.
+    pub(crate) region: &'a str,
+    /// The parameters.
+    pub(crate) query: &'a Query,
+    /// The number of the request in the world; set by [`Request::call`].
+    number: std::cell::Cell<u64>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(face: &'a Face, action: &'a str, region: &'a str, query: &'a Query) -> Self {
+        Self { face, action, region, query, number: std::cell::Cell::new(0) }
+    }
+
+    pub(crate) fn root(&self) -> Node<'a> {
+        self.query.root()
+    }
+
+    /// The one call of the world that every action makes: counted, throttled and made to fail
+    /// under the action's name. `resources` is how many machines it starts or ends.
+    ///
+    /// # Errors
+    /// Those of `act`, of the limits and of the faults; `DryRunOperation` when the caller only
+    /// wanted to know whether it may.
+    pub(crate) fn call<T>(
+        &self,
+        resources: u32,
+        act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.call_as(self.action, resources, act)
+    }
+
+    /// As [`Request::call`], counted under another name: `DescribeInstances unfiltered` has a
+    /// bucket of its own.
+    pub(crate) fn call_as<T>(
+        &self,
+        action: &str,
+        resources: u32,
+        act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let reads = ["Describe", "Get", "List"].iter().any(|verb| action.starts_with(verb));
+        let call = match reads {
+            true => Call::read(action, self.region),
+            false => Call::write(action, self.region, resources),
+        };
+        let dry = self.root().flag("DryRun")?.unwrap_or(false);
+        let (number, answer) = self.face.world.request(call, |kernel| {
+            if dry {
+                let message = "Request would have succeeded, but DryRun flag is set.";
+                return Err(error::coded(412, "DryRunOperation", message));
+            }
+            act(kernel, &mut self.face.state.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        self.number.set(number);
+        answer
+    }
+
+    /// The answer, as EC2 writes it.
+    pub(crate) fn answer(&self, body: &impl Serialize) -> Result<String, Refusal> {
+        xml::response(self.action, &self.request_id(), body)
+    }
+
+    /// The id of this request: another for each.
+    pub(crate) fn request_id(&self) -> String {
+        request_id(self.number.get())
+    }
+}
+
+/// A request's number in the shape of EC2's request ids.
+pub(crate) fn request_id(number: u64) -> String {
+    format!("{:08x}-5eed-4000-8000-{:012x}", number >> 32, number & 0xffff_ffff)
+}

@@ -1,0 +1,37 @@
+use crate::aws::Request;
+use crate::aws::error::coded;
+use crate::refusal::Refusal;
+
+/// Answers an action of the EC2 Query API.
+pub(crate) type Action = fn(&Request<'_>) -> Result<String, Refusal>;
+
+/// Where an action is answered; `None` for one that is not simulated.
+pub(crate) fn find(action: &str) -> Option<Action> {
+    ACTIONS.binary_search_by_key(&action, |(name, _)| name).ok().map(|at| ACTIONS[at].1)
+}
+
+/// Answers a request: with what EC2 says when there is no such action, if there is none.
+pub(crate) fn answer(request: &Request<'_>) -> Result<String, Refusal> {
+    match find(request.action) {
+        Some(action) => action(request),
+        None => {
+            tracing::warn!(action = request.action, "this action of EC2 is not simulated");
+            let message = format!("The action {} is not valid for this web service.", request.action);
+            Err(coded(400, "InvalidAction", message))
+        }
+    }
+}
+
+/// The actions that are simulated, in the order of their names.
+const ACTIONS: &[(&str, Action)] = &[];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_actions_are_in_the_order_in_which_they_are_looked_up() {
+        assert!(ACTIONS.is_sorted_by_key(|(name, _)| name));
+        assert!(find("NoSuchAction").is_none());
+    }
+}
