@@ -259,6 +259,7 @@ impl Provider for Cellar {
             launch_max: 1_000,
             user_data_bytes_max: 16 * 1024,
             instance_id_command: "hostname",
+            shares_files: false,
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Job {
     pub(crate) shared_folder: bool,
 }
 
-/// The provider whose machines are processes of this one.
+/// The provider that runs user data only when its settings say so.
 const SIM: &str = "sim";
 
 /// The longest that S3 and Cloud Storage let a signed URL live.
@@ -139,7 +139,7 @@ impl Job {
     pub async fn open_on(self, connected: Connected, mut config: Config) -> Result<JobRun> {
         let store = self.check(&config)?;
         let provider = &connected.provider;
-        if store.is_local() && provider.name() != SIM && !self.shared_folder {
+        if store.is_local() && !provider.capability().shares_files && !self.shared_folder {
             return Err(refusal(format!(
                 "the machines of {:?} do not see a folder of this one: take s3://, gs:// or az://, or say that \
                  the folder is shared",

@@ -32,4 +32,6 @@ pub struct Capability {
     /// A POSIX shell command that prints, on the machine itself, its own
     /// [`InstanceId`](crate::InstanceId); it may use `curl` towards the metadata service.
     pub instance_id_command: &'static str,
+    /// The instances are processes of this computer and see its files: those of a simulated cloud.
+    pub shares_files: bool,
 }

@@ -39,6 +39,7 @@ pub const CAPABILITY: Capability = Capability {
     launch_max: 100_000,
     user_data_bytes_max: 16_384,
     instance_id_command: "hostname",
+    shares_files: false,
 };
 
 /// A mock that is called `mock` and can do what `capability` says; every other call is still to

@@ -375,6 +375,7 @@ impl Rules {
             launch_max: self.launch_max,
             user_data_bytes_max: self.user_data_bytes_max,
             instance_id_command: INSTANCE_ID_COMMAND,
+            shares_files: true,
         }
     }
 
