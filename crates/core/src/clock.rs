@@ -58,6 +58,29 @@ impl ScaledClock {
     pub fn factor(&self) -> f64 {
         self.factor
     }
+
+    /// How another process keeps the same time: what [`shared`](ScaledClock::shared) reads.
+    ///
+    /// ```
+    /// use skyfleet_core::{Clock, ScaledClock, Timestamp};
+    /// let clock = ScaledClock::new(Timestamp::UNIX_EPOCH, 60.0);
+    /// let same = ScaledClock::shared(&clock.told()).expect("it was told by a clock");
+    /// assert!((same.now().as_second() - clock.now().as_second()).abs() <= 1);
+    /// ```
+    pub fn told(&self) -> String {
+        format!("{}@{}={}", self.factor, SystemClock.now().as_millisecond(), self.now().as_millisecond())
+    }
+
+    /// The clock that another process told of: `FACTOR@MACHINE=CLOCK`, both in Unix milliseconds at
+    /// the same moment. `None` for a text that no clock told.
+    pub fn shared(told: &str) -> Option<Self> {
+        let (factor, moments) = told.split_once('@')?;
+        let (machine, clock) = moments.split_once('=')?;
+        let factor: f64 = factor.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0)?;
+        let moment = |text: &str| Timestamp::from_millisecond(text.parse().ok()?).ok();
+        let since = Duration::try_from(SystemClock.now().duration_since(moment(machine)?)).ok()?;
+        Some(Self::new(moment(clock)?.checked_add(since.mul_f64(factor)).ok()?, factor))
+    }
 }
 
 #[async_trait]
@@ -289,6 +312,15 @@ mod tests {
         }
         clock.sleep(Duration::from_secs(1)).await;
         assert_eq!(clock.now(), second(6));
+    }
+
+    #[test]
+    fn a_clock_that_nobody_told_is_none() {
+        for told in
+            ["", "60", "0@1=2", "-1@1=2", "x@1=2", "60@1", "60@x=2", "inf@1=2", "60@1=99999999999999999"]
+        {
+            assert!(ScaledClock::shared(told).is_none(), "{told}");
+        }
     }
 
     #[test]
