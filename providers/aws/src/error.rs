@@ -1,0 +1,343 @@
+//! AWS's error codes and our kinds: one table.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_types::request_id::RequestId;
+use skyfleet_core::{Error, ErrorKind, Market, OfferId, QuotaId, Region, Scope};
+
+use Closes::*;
+use ErrorKind::*;
+
+/// What an error code closes; the place where it happened makes a [`Scope`] of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closes {
+    /// Nothing that the planner could avoid.
+    Nothing,
+    /// One type in one zone on one market.
+    Offer,
+    /// One type in one zone, on every market.
+    TypeInZone,
+    /// A whole zone.
+    Zone,
+    /// Everything that draws on the quota of the type's family.
+    Quota,
+    /// The market in the region.
+    MarketInRegion,
+    /// The region.
+    Region,
+    /// The account.
+    Account,
+}
+
+/// EC2's codes as "Error codes for the Amazon EC2 API" lists them, and those that all services
+/// share; the comment says in our words what AWS says there. Where AWS knows more than one code
+/// for a thing, both have a row.
+const CODES: &[(&str, ErrorKind, Closes)] = &[
+    // There is not enough capacity for the request; try another type or zone, or later.
+    ("InsufficientInstanceCapacity", NoCapacity, Offer),
+    // The spot pool has none left, or the fleet found none that fits.
+    ("UnfulfillableCapacity", NoCapacity, Offer),
+    ("InsufficientHostCapacity", NoCapacity, TypeInZone),
+    ("InsufficientCapacity", NoCapacity, Offer),
+    // The reserved capacity is used up.
+    ("ReservationCapacityExceeded", NoCapacity, Offer),
+    // The subnet has no free private address.
+    ("InsufficientFreeAddressesInSubnet", NoCapacity, Zone),
+    // The highest price is below the spot price.
+    ("SpotMaxPriceTooLow", NoCapacity, Offer),
+    // The type is not offered in the zone, or cannot be had in this way.
+    ("Unsupported", NoCapacity, TypeInZone),
+    ("UnsupportedOperation", NoCapacity, TypeInZone),
+    // The limit of vCPUs for spot instances of the family in the region.
+    ("MaxSpotInstanceCountExceeded", QuotaExceeded, Quota),
+    // The limit of vCPUs for on-demand instances of the family in the region.
+    ("VcpuLimitExceeded", QuotaExceeded, Quota),
+    ("InstanceLimitExceeded", QuotaExceeded, MarketInRegion),
+    ("MaxSpotFleetRequestCountExceeded", QuotaExceeded, MarketInRegion),
+    ("MaxFleetCountExceeded", QuotaExceeded, Region),
+    ("TargetCapacityLimitExceededException", QuotaExceeded, Nothing),
+    // More was asked for than one call may.
+    ("RequestResourceCountExceeded", InvalidRequest, Nothing),
+    ("ResourceCountExceeded", QuotaExceeded, Region),
+    ("ResourceLimitExceeded", QuotaExceeded, Region),
+    // Other limits of the account in the region: groups, templates, interfaces, disks.
+    ("SecurityGroupLimitExceeded", QuotaExceeded, Region),
+    ("RulesPerSecurityGroupLimitExceeded", QuotaExceeded, Region),
+    ("NetworkInterfaceLimitExceeded", QuotaExceeded, Region),
+    ("VolumeLimitExceeded", QuotaExceeded, Region),
+    ("MaxIOPSLimitExceeded", QuotaExceeded, Region),
+    ("LaunchTemplateLimitExceeded", QuotaExceeded, Region),
+    ("AddressLimitExceeded", QuotaExceeded, Region),
+    ("TagLimitExceeded", InvalidRequest, Nothing),
+    // Only so many new questions for placement scores are answered in a day.
+    ("MaxConfigLimitExceededException", QuotaExceeded, Nothing),
+    // Too many calls, or too many instances too fast; the call was not made.
+    ("RequestLimitExceeded", RateLimited, Nothing),
+    ("EC2ThrottledException", RateLimited, Nothing),
+    ("Throttling", RateLimited, Nothing),
+    ("ThrottlingException", RateLimited, Nothing),
+    ("ThrottledException", RateLimited, Nothing),
+    ("RequestThrottled", RateLimited, Nothing),
+    ("RequestThrottledException", RateLimited, Nothing),
+    ("TooManyRequestsException", RateLimited, Nothing),
+    ("BandwidthLimitExceeded", RateLimited, Nothing),
+    // The service failed or is overloaded; it may have acted.
+    ("Unavailable", Unavailable, Nothing),
+    ("ServiceUnavailable", Unavailable, Nothing),
+    ("ServiceUnavailableException", Unavailable, Nothing),
+    ("InternalError", Unavailable, Nothing),
+    ("InternalFailure", Unavailable, Nothing),
+    ("InternalServiceError", Unavailable, Nothing),
+    ("ServerInternal", Unavailable, Nothing),
+    ("InternalServerError", Unavailable, Nothing),
+    ("RequestTimeout", Unavailable, Nothing),
+    ("RequestTimeoutException", Unavailable, Nothing),
+    // Something that was made just now is not seen everywhere yet.
+    ("IncorrectState", Unavailable, Nothing),
+    ("IncorrectInstanceState", Unavailable, Nothing),
+    // The key, the token or the signature is not accepted, or the clock is wrong.
+    ("AuthFailure", Unauthenticated, Account),
+    ("InvalidClientTokenId", Unauthenticated, Account),
+    ("UnrecognizedClientException", Unauthenticated, Account),
+    ("SignatureDoesNotMatch", Unauthenticated, Account),
+    ("IncompleteSignature", Unauthenticated, Account),
+    ("MissingAuthenticationToken", Unauthenticated, Account),
+    ("MissingAuthenticationTokenException", Unauthenticated, Account),
+    ("InvalidAccessKeyId", Unauthenticated, Account),
+    ("ExpiredToken", Unauthenticated, Account),
+    ("ExpiredTokenException", Unauthenticated, Account),
+    ("RequestExpired", Unauthenticated, Account),
+    // The identity is good and may not do this.
+    ("UnauthorizedOperation", PermissionDenied, Account),
+    ("AccessDenied", PermissionDenied, Account),
+    ("AccessDeniedException", PermissionDenied, Account),
+    ("OperationNotPermitted", PermissionDenied, Nothing),
+    // The region or the service must be switched on for the account first.
+    ("OptInRequired", PermissionDenied, Region),
+    ("PendingVerification", PermissionDenied, Region),
+    ("Blocked", PermissionDenied, Account),
+    // The token was used with other parameters, or what it made is gone.
+    ("IdempotentParameterMismatch", Conflict, Nothing),
+    ("IdempotentInstanceTerminated", Conflict, Nothing),
+    // Something else uses it or hangs on it.
+    ("DependencyViolation", Conflict, Nothing),
+    ("InvalidGroup.InUse", Conflict, Nothing),
+    ("InvalidIPAddress.InUse", Conflict, Nothing),
+    ("InvalidNetworkInterface.InUse", Conflict, Nothing),
+    ("InvalidPlacementGroup.InUse", Conflict, Nothing),
+    ("VolumeInUse", Conflict, Nothing),
+    ("ResourceInUse", Conflict, Nothing),
+    // The name is taken.
+    ("InvalidGroup.Duplicate", Conflict, Nothing),
+    ("InvalidKeyPair.Duplicate", Conflict, Nothing),
+    ("InvalidPermission.Duplicate", Conflict, Nothing),
+    ("InvalidLaunchTemplateName.AlreadyExistsException", Conflict, Nothing),
+    ("InvalidLaunchTemplateName.AlreadyExists", Conflict, Nothing),
+    // A fresh account, or one whose default network was deleted.
+    ("VPCIdNotSpecified", InvalidRequest, Region),
+    ("DefaultVpcDoesNotExist", InvalidRequest, Region),
+    ("MissingInput", InvalidRequest, Nothing),
+    // The whole of what was sent is wrong.
+    ("ValidationError", InvalidRequest, Nothing),
+    ("ValidationException", InvalidRequest, Nothing),
+    ("UnknownParameter", InvalidRequest, Nothing),
+    ("UnsupportedInstanceTypeOnHost", InvalidRequest, Nothing),
+    // A size, zone or combination that does not exist.
+    ("InvalidInstanceType", InvalidRequest, TypeInZone),
+    ("InvalidFleetConfiguration", InvalidRequest, Nothing),
+    ("InvalidFleetConfig", InvalidRequest, Nothing),
+    // EC2 does not know the action.
+    ("InvalidAction", Unsupported, Nothing),
+    ("UnknownOperationException", Unsupported, Nothing),
+    ("NoSuchResourceException", NotFound, Nothing),
+];
+
+/// The kind of a code that has no row: by its spelling, then by the answer's status. AWS names
+/// hundreds of codes in these four ways.
+fn guess(code: Option<&str>, status: Option<u16>) -> ErrorKind {
+    let code = code.unwrap_or_default();
+    let gone = [".NotFound", ".Unknown", "NotFoundException", "NotFound"];
+    if gone.iter().any(|end| code.ends_with(end)) {
+        return NotFound;
+    }
+    if code.ends_with("LimitExceeded") {
+        return QuotaExceeded;
+    }
+    if ["Invalid", "Missing", "Malformed", "Unknown"].iter().any(|start| code.starts_with(start)) {
+        return InvalidRequest;
+    }
+    match status {
+        Some(401) => Unauthenticated,
+        Some(403) => PermissionDenied,
+        Some(429) => RateLimited,
+        Some(500..) => Unavailable,
+        _ => Unexpected,
+    }
+}
+
+fn look_up(code: Option<&str>, status: Option<u16>) -> (ErrorKind, Closes) {
+    match CODES.iter().find(|(row, ..)| Some(*row) == code) {
+        Some((_, kind, closes)) => (*kind, *closes),
+        None => (guess(code, status), Offer),
+    }
+}
+
+/// Where an error happened: as much as is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) region: &'a Region,
+    pub(crate) market: Option<Market>,
+    pub(crate) offer: Option<&'a OfferId>,
+    /// The quota that the offer draws on.
+    pub(crate) quota: Option<&'a QuotaId>,
+}
+
+impl Place<'_> {
+    /// What a code closes here: never more than the code names, and nothing where the place is not
+    /// known well enough.
+    fn scope(&self, closes: Closes) -> Option<Scope> {
+        let market = self.market.map(|market| Scope::MarketInRegion(market, self.region.clone()));
+        let offer = self.offer;
+        match closes {
+            Closes::Nothing => None,
+            Closes::Offer => offer.map(|offer| Scope::Offer(offer.clone())),
+            Closes::TypeInZone => {
+                offer.map(|offer| Scope::TypeInZone(offer.instance_type.clone(), offer.zone.clone()))
+            }
+            Closes::Zone => offer.map(|offer| Scope::Zone(offer.zone.clone())),
+            Closes::Quota => self.quota.map(|quota| Scope::Quota(quota.clone())).or(market),
+            Closes::MarketInRegion => market,
+            Closes::Region => Some(Scope::Region(self.region.clone())),
+            Closes::Account => Some(Scope::Account),
+        }
+    }
+}
+
+/// Our error for a code that came inside an answer: of one pool of a fleet.
+pub(crate) fn coded(place: Place<'_>, code: &str, message: &str) -> Error {
+    let (kind, closes) = look_up(Some(code), None);
+    let message = if message.is_empty() { "EC2 gives no reason" } else { message };
+    let mut error = Error::new(kind, message).with("code", code).with("region", place.region);
+    if let Some(offer) = place.offer {
+        error = error.with("offer", offer);
+    }
+    match place.scope(closes) {
+        Some(scope) => error.closing(scope),
+        None => error,
+    }
+}
+
+/// Our error for a call that failed.
+pub(crate) fn refused<E>(operation: &'static str, region: &Region, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let ours = match &error {
+        SdkError::ServiceError(_) => answered(region, &error),
+        _ => unanswered(&error),
+    };
+    ours.with("region", region).at(operation)
+}
+
+/// AWS answered, and said no.
+fn answered<E>(region: &Region, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError,
+{
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let (kind, closes) = look_up(error.code(), status);
+    let message = match (kind, error.message().unwrap_or_default()) {
+        (Unauthenticated, text) => format!("AWS does not accept the credentials: {text}"),
+        (_, "") => format!("AWS refuses the call with status {}", status.unwrap_or_default()),
+        (_, text) => text.to_owned(),
+    };
+    let mut ours = Error::new(kind, message);
+    if let Some(scope) = (Place { region, market: None, offer: None, quota: None }).scope(closes) {
+        ours = ours.closing(scope);
+    }
+    if let Some(code) = error.code() {
+        ours = ours.with("code", code);
+    }
+    if let Some(status) = status {
+        ours = ours.with("status", status);
+    }
+    let header = error.raw_response().and_then(|answer| answer.request_id());
+    match error.meta().request_id().or(header) {
+        Some(id) => ours.with("request_id", id),
+        None => ours,
+    }
+}
+
+/// There was no answer, or none that could be read, or the call was never sent.
+fn unanswered<E>(error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + 'static,
+{
+    let chain = Chain::of(error);
+    if let Some(kind) = credentials(error) {
+        let message = match kind {
+            Unavailable => "the source of credentials does not answer",
+            _ => {
+                "no AWS credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                 or log in with `aws sso login`"
+            }
+        };
+        return Error::new(kind, message).because(chain);
+    }
+    let (kind, message) = match error {
+        SdkError::ConstructionFailure(_) => (InvalidRequest, "the call cannot be made"),
+        SdkError::TimeoutError(_) => (Unavailable, "no answer came in time, the cloud may have acted"),
+        SdkError::ResponseError(_) => (Unavailable, "the answer cannot be read, the cloud may have acted"),
+        _ => (Unavailable, "no answer came, the cloud may have acted"),
+    };
+    Error::new(kind, format!("{message}: {}", chain.root())).because(chain)
+}
+
+/// Whether the call failed for want of credentials.
+fn credentials(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    let mut error = Some(error);
+    while let Some(link) = error {
+        if let Some(found) = link.downcast_ref::<CredentialsError>() {
+            return Some(match found {
+                CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_) => Unavailable,
+                _ => Unauthenticated,
+            });
+        }
+        error = link.source();
+    }
+    None
+}
+
+/// What an SDK error says, link by link. The error itself also holds the request, which is
+/// nothing to keep or to show.
+#[derive(Debug)]
+struct Chain(Vec<String>);
+
+impl Chain {
+    fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut links = Vec::new();
+        let mut error = Some(error);
+        while let Some(link) = error {
+            links.push(link.to_string());
+            error = link.source();
+        }
+        links.dedup();
+        Self(links)
+    }
+
+    fn root(&self) -> &str {
+        self.0.last().map_or("", String::as_str)
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(": "))
+    }
+}
+
+impl StdError for Chain {}
