@@ -13,6 +13,7 @@ pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod page;
 pub(crate) mod query;
+pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod xml;
 
@@ -118,6 +119,11 @@ impl<'a> Request<'a> {
     /// The answer, as EC2 writes it.
     pub(crate) fn answer(&self, body: &impl Serialize) -> Result<String, Refusal> {
         xml::response(self.action, &self.request_id(), body)
+    }
+
+    /// The number of the request in the world; `None` for one that never reached it.
+    pub(crate) fn number(&self) -> Option<u64> {
+        Some(self.number.get()).filter(|number| *number > 0)
     }
 
     /// The id of this request: another for each.

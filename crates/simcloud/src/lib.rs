@@ -12,11 +12,13 @@
 //! | a cloud's catalogue, rules and rate limits | [`catalog`], [`rules`], [`limits`] |
 //! | how spot prices and reclaims move | [`market`] |
 //! | user data run as local processes | [`process`] |
+//! | the clouds on the wire (feature `server`) | `Server`, `ServerOptions` |
 
 #[cfg(feature = "server")]
 mod aws;
 /// What each cloud sells, where, and at what list price.
 pub mod catalog;
+mod credential;
 mod drive;
 mod end;
 mod event;
@@ -43,12 +45,15 @@ pub mod rules;
 /// What happens in a world, told beforehand.
 pub mod scenario;
 mod seed;
+#[cfg(feature = "server")]
+mod server;
 mod snapshot;
 mod trouble;
 mod view;
 mod world;
 
 pub use catalog::{Catalog, Cloud};
+pub use credential::Credential;
 pub use end::Ended;
 pub use event::{EventKind, WorldEvent};
 pub use fault::Fault;
@@ -59,6 +64,8 @@ pub use machine::EndCause;
 pub use order::{Bought, MachineSpec, Missing, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
+#[cfg(feature = "server")]
+pub use server::{Server, ServerOptions, Urls};
 pub use trouble::FaultId;
 pub use view::{Leftover, MachineView, Whose};
 pub use world::{Call, CallCount, World, WorldOptions};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use skyfleet_core::{Error, ErrorKind, Result, TypeName, Zone};
 
 use crate::catalog::{Catalog, nearest};
+use crate::credential::Credential;
 use crate::fault::{Fault, Markets, known_type, known_zone};
 use crate::market::{MarketConfig, Process, TraceStep};
 
@@ -56,6 +57,8 @@ pub struct Scenario {
     pub pools: PoolSettings,
     /// How fast instances come up.
     pub boot: BootSettings,
+    /// Who may call, on the wire; a cloud for which nobody is named lets everybody in.
+    pub credentials: Vec<Credential>,
 }
 
 /// One fault and its time.
@@ -130,6 +133,7 @@ struct Document {
     market: MarketSettings,
     pools: PoolSettings,
     boot: BootSettings,
+    credentials: Vec<Credential>,
 }
 
 #[derive(Default, Deserialize)]
@@ -215,7 +219,7 @@ impl Scenario {
             }
         }
         let market = MarketConfig { process, reclaim_per_hour, trace };
-        Ok(Self { events, market, pools: document.pools, boot })
+        Ok(Self { events, market, pools: document.pools, boot, credentials: document.credentials })
     }
 
     /// Checks every name against the catalogue of the cloud that the world plays.

@@ -1,0 +1,107 @@
+//! The port of AWS: scopes, envelopes, credentials, lost and slow answers.
+
+#![cfg(feature = "server")]
+
+mod wire;
+
+use skyfleet_core::ErrorKind;
+use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions};
+use wire::{Connection, call, ec2, get, options, scope, server};
+
+#[test]
+fn a_server_starts_from_anywhere_and_refuses_other_hosts() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let server = server();
+        assert_eq!(ec2(&server.urls().aws, "").status, 400);
+        server.stop();
+    });
+    let error = Server::start(ServerOptions { host: "0.0.0.0".into(), ..options() }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+}
+
+#[test]
+fn the_ports_are_in_a_row_and_free_after_the_end() {
+    let first = (20_000..60_000).step_by(97).find_map(|port| {
+        Server::start(ServerOptions { port: Some(port), ..options() }).ok().map(|server| (port, server))
+    });
+    let (port, server) = first.unwrap();
+    assert_eq!(server.urls().admin, format!("http://127.0.0.1:{port}"));
+    assert_eq!(server.urls().azure, format!("http://127.0.0.1:{}", port + 3));
+    drop(server);
+    Server::start(ServerOptions { port: Some(port), ..options() }).unwrap();
+}
+
+#[test]
+fn an_action_that_is_none_is_refused_in_ec2s_envelope() {
+    let server = server();
+    let answer = ec2(&server.urls().aws, "Action=LaunchRocket&Version=2016-11-15");
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.element("Code"), "InvalidAction");
+    assert_eq!(answer.header("x-amzn-requestid"), Some(answer.element("RequestID")));
+    assert!(answer.header("content-type").unwrap().starts_with("text/xml"));
+    assert_eq!(ec2(&server.urls().aws, "Version=2016-11-15").element("Code"), "MissingAction");
+    assert_eq!(get(&format!("{}/?Action=LaunchRocket", server.urls().aws)).element("Code"), "InvalidAction");
+}
+
+#[test]
+fn a_region_that_the_account_has_not_is_refused() {
+    let server = server();
+    let scope = scope("us-east-9", "ec2");
+    let answer = call("POST", &server.urls().aws, &[("authorization", &scope)], "Action=DescribeRegions");
+    assert_eq!((answer.status, answer.element("Code")), (401, "AuthFailure"));
+}
+
+#[test]
+fn each_service_has_its_own_envelope() {
+    let server = server();
+    let sts = scope("us-east-1", "sts");
+    let answer = call("POST", &server.urls().aws, &[("authorization", &sts)], "Action=LaunchRocket");
+    assert!(
+        answer.body.starts_with("<ErrorResponse") && answer.element("Code") == "InvalidAction",
+        "{answer:?}"
+    );
+    let headers = [("x-amz-target", "NoSuchService.LaunchRocket")];
+    let answer = call("POST", &server.urls().aws, &headers, "{}");
+    assert_eq!(answer.status, 400);
+    assert!(answer.json()["__type"].is_string() && answer.json()["message"].is_string());
+    assert_eq!(answer.header("content-type"), Some("application/x-amz-json-1.1"));
+}
+
+#[test]
+fn once_keys_are_set_no_others_are_let_in() {
+    let key = Credential { cloud: Cloud::Aws, key_id: "AKIDKNOWN".into(), secret: "s".into() };
+    assert!(!format!("{key:?}").contains("secret: "), "{key:?}");
+    let server = Server::start(ServerOptions { credentials: vec![key], ..options() }).unwrap();
+    let code = |key_id: &str| {
+        let scope = scope("us-east-1", "ec2").replace("AKIA", key_id);
+        let answer = call("POST", &server.urls().aws, &[("authorization", &scope)], "Action=DescribeRegions");
+        (answer.status, answer.element("Code").to_owned())
+    };
+    assert_eq!(code("AKIDOTHER"), (401, "AuthFailure".to_owned()));
+    assert_eq!(code("AKIDKNOWN"), (403, "SignatureDoesNotMatch".to_owned()));
+    let answer = call("POST", &server.urls().aws, &[], "Action=DescribeRegions");
+    assert_eq!(answer.element("Code"), "MissingAuthenticationToken");
+}
+
+#[test]
+fn connections_are_kept_and_requests_have_different_ids() {
+    let server = server();
+    let mut connection = Connection::open(&server.urls().aws);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let answer = connection.send("POST", "/", &[], "Action=LaunchRocket").unwrap();
+        ids.push(answer.element("RequestID").to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn clouds_whose_face_is_not_there_refuse_in_their_own_envelope() {
+    let server = server();
+    let gcp = get(&format!("{}/compute/v1/projects/p/zones", server.urls().gcp));
+    assert_eq!((gcp.status, gcp.json()["error"]["code"].as_u64()), (501, Some(501)));
+    let azure = get(&format!("{}/subscriptions/s/resourcegroups", server.urls().azure));
+    assert_eq!((azure.status, azure.json()["error"]["code"].as_str()), (501, Some("NotImplemented")));
+}
