@@ -7,14 +7,30 @@
 //! | `xml`, `error` | answers and EC2's own error codes |
 //! | `action` | which action is answered where |
 //! | `state` | what EC2 keeps beside the world: groups, templates, fleets |
+//! | `creation` | ids, tags and tokens of new things |
+//! | `regions`, `types`, `spot_prices`, `images` | what there is to choose from |
+//! | `network`, `groups`, `keys`, `templates`, `placement` | what launches are configured with |
+//! | `shape` | structures that are told as they were given |
 
 pub(crate) mod action;
+pub(crate) mod creation;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod group_changes;
+pub(crate) mod group_rules;
+pub(crate) mod groups;
+pub(crate) mod images;
+pub(crate) mod network;
 pub(crate) mod page;
+pub(crate) mod parameters;
 pub(crate) mod query;
 pub(crate) mod services;
+pub(crate) mod shape;
 pub(crate) mod state;
+pub(crate) mod template_data;
+pub(crate) mod template_members;
+pub(crate) mod template_versions;
+pub(crate) mod templates;
 pub(crate) mod xml;
 
 use std::sync::{Arc, Mutex, PoisonError};

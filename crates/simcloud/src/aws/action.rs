@@ -1,5 +1,5 @@
-use crate::aws::Request;
 use crate::aws::error::coded;
+use crate::aws::{Request, group_changes, groups, images, network, template_versions, templates};
 use crate::refusal::Refusal;
 
 /// Answers an action of the EC2 Query API.
@@ -23,7 +23,25 @@ pub(crate) fn answer(request: &Request<'_>) -> Result<String, Refusal> {
 }
 
 /// The actions that are simulated, in the order of their names.
-const ACTIONS: &[(&str, Action)] = &[];
+const ACTIONS: &[(&str, Action)] = &[
+    ("AuthorizeSecurityGroupEgress", group_changes::authorize_egress),
+    ("AuthorizeSecurityGroupIngress", group_changes::authorize_ingress),
+    ("CreateLaunchTemplate", templates::create),
+    ("CreateLaunchTemplateVersion", template_versions::create),
+    ("CreateSecurityGroup", groups::create),
+    ("DeleteLaunchTemplate", templates::delete),
+    ("DeleteLaunchTemplateVersions", template_versions::delete),
+    ("DeleteSecurityGroup", groups::delete),
+    ("DescribeImages", images::describe),
+    ("DescribeLaunchTemplateVersions", template_versions::describe),
+    ("DescribeLaunchTemplates", templates::describe),
+    ("DescribeSecurityGroups", groups::describe),
+    ("DescribeSubnets", network::describe_subnets),
+    ("DescribeVpcs", network::describe_vpcs),
+    ("ModifyLaunchTemplate", templates::modify),
+    ("RevokeSecurityGroupEgress", group_changes::revoke_egress),
+    ("RevokeSecurityGroupIngress", group_changes::revoke_ingress),
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,3 +1,15 @@
+use std::collections::BTreeMap;
+
+use crate::aws::groups::Groups;
+use crate::aws::templates::Templates;
+
 /// What EC2 keeps beside the world. Each part is in the file of the actions that change it.
 #[derive(Debug, Default)]
-pub(crate) struct State {}
+pub(crate) struct State {
+    /// How many ids were given: see [`new_id`](crate::aws::creation::new_id).
+    pub(crate) ids_given: u64,
+    /// The tags of what the account has from the start, by id.
+    pub(crate) own_tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) groups: Groups,
+    pub(crate) templates: Templates,
+}
