@@ -84,10 +84,10 @@ fn ledger(world: &World, output: &mut Output) -> Result<(), Failure> {
         rows.push(vec![
             kebab(&line.kind),
             line.id.to_string(),
-            line.zone.to_string(),
+            line.zone.as_ref().map_or("-", |zone| zone.as_str()).to_owned(),
             line.owner.as_deref().unwrap_or("-").to_owned(),
             line.market.to_string(),
-            line.state.to_string(),
+            line.state.map_or_else(|| "-".to_owned(), |state| state.to_string()),
             format!("{:.4}", line.usd_per_hour.to_dollars()),
             usd(line.accrued_usd),
             age(line.created, ledger.now),

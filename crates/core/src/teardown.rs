@@ -67,6 +67,10 @@ pub enum ResourceKind {
     Network,
     /// A resource group.
     ResourceGroup,
+    /// A key pair for logging in.
+    KeyPair,
+    /// A placement group.
+    PlacementGroup,
 }
 
 impl fmt::Display for ResourceKind {
@@ -82,6 +86,8 @@ impl fmt::Display for ResourceKind {
             Self::Template => "template",
             Self::Network => "network",
             Self::ResourceGroup => "resource-group",
+            Self::KeyPair => "key-pair",
+            Self::PlacementGroup => "placement-group",
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::catalog::Cloud;
 use crate::event::{About, EventKind};
 use crate::fixture::{Fixture, FixtureKind};
 use crate::kernel::{Due, Kernel};
-use crate::ledger::LineKind;
+use crate::ledger::{LineKind, Of};
 use crate::machine::EndCause;
 
 /// What became of a machine that was to end.
@@ -26,7 +26,7 @@ impl Kernel {
         let Some(&m) = self.by_id.get(id) else { return Ended::Gone };
         match self.machines[m as usize].state_at(self.now) {
             InstanceState::Terminated => Ended::Gone,
-            InstanceState::Stopping => Ended::Ending,
+            _ if self.machines[m as usize].leaving_at.is_some() => Ended::Ending,
             _ => {
                 self.end_by_user(m);
                 Ended::Ending
@@ -34,13 +34,10 @@ impl Kernel {
         }
     }
 
-    /// Deletes a disk or address that outlived its machine; says whether there was one.
+    /// Deletes a disk or address that outlived its machine, or never had one; says whether there
+    /// was one.
     pub fn delete_leftover(&mut self, id: &str) -> bool {
-        let line = self.leftovers.remove(id);
-        if let Some(line) = line {
-            self.lines[line as usize].until = Some(self.now);
-        }
-        line.is_some()
+        self.delete_thing(id)
     }
 
     pub(crate) fn end_by_user(&mut self, m: u32) {
@@ -55,7 +52,8 @@ impl Kernel {
         }
     }
 
-    fn end(&mut self, m: u32, cause: EndCause) {
+    /// Ends a machine that is not ending yet.
+    pub(crate) fn end(&mut self, m: u32, cause: EndCause) {
         self.leave(m, cause);
         self.log(EventKind::Terminate, About::Machine(m));
         self.stop_process(m);
@@ -71,9 +69,16 @@ impl Kernel {
         let machine = &mut self.machines[m as usize];
         machine.leaving_at = Some(now);
         machine.cause = Some(cause);
-        let line = &mut self.lines[machine.lines.0 as usize];
-        line.until = Some(now);
-        line.reclaimed = cause == EndCause::Reclaimed;
+        self.close_start(m, cause == EndCause::Reclaimed);
+    }
+
+    /// Closes the line of a machine's last start, unless a stop did.
+    pub(crate) fn close_start(&mut self, m: u32, reclaimed: bool) {
+        let (now, (line, _)) = (self.now, self.machines[m as usize].start_lines());
+        let line = &mut self.lines[line as usize];
+        if line.until.is_none() {
+            (line.until, line.reclaimed) = (Some(now), reclaimed);
+        }
     }
 
     /// Takes a machine out of its pool's list of live ones.
@@ -86,7 +91,9 @@ impl Kernel {
             return;
         }
         let held = &mut self.pools[pool as usize];
-        held.capped.remove(&m);
+        if let Some(max) = held.capped.remove(&m) {
+            self.caps.insert(m, max);
+        }
         held.live.swap_remove(seat as usize);
         if let Some(&moved) = held.live.get(seat as usize) {
             self.machines[moved as usize].seat = seat;
@@ -97,10 +104,9 @@ impl Kernel {
     /// The machine is gone: its place, its quota and what it held are free, and what was to go
     /// with it goes.
     pub(crate) fn gone(&mut self, m: u32) {
-        let machine = &self.machines[m as usize];
-        let (lot, pool, lines) = (machine.lot, machine.pool, machine.lines);
-        self.free(pool);
-        let now = self.now;
+        self.free(m);
+        self.caps.remove(&m);
+        let (now, lot) = (self.now, self.machines[m as usize].lot);
         let lot = &mut self.lots[lot as usize];
         lot.left -= 1;
         lot.gone_at = now;
@@ -110,8 +116,11 @@ impl Kernel {
             }
         }
         let keeps = !lot.spec.delete_with_instance;
-        for line in lines.0 + 1..lines.1 {
-            if keeps {
+        let open = |line: &u32| self.lines[*line as usize].until.is_none();
+        for line in self.lines_of(m).filter(open).collect::<Vec<_>>() {
+            let stays =
+                keeps && (self.lines[line as usize].kind == LineKind::Disk || self.setup.rules.address_stays);
+            if stays {
                 self.leftovers.insert(self.line_id(line), line);
             } else {
                 self.lines[line as usize].until = Some(now);
@@ -122,7 +131,20 @@ impl Kernel {
         }
     }
 
-    fn free(&mut self, pool: u32) {
+    /// The ledger's lines of a machine and of what came with it, at any of its starts.
+    pub(crate) fn lines_of(&self, m: u32) -> impl Iterator<Item = u32> {
+        let machine = &self.machines[m as usize];
+        let later = machine.halts.iter().filter_map(|halt| halt.again).map(|again| again.lines);
+        std::iter::once(machine.lines).chain(later).flat_map(|(from, to)| from..to)
+    }
+
+    /// Frees the place of a machine in its pool and its quotas, if it has one.
+    pub(crate) fn free(&mut self, m: u32) {
+        let machine = &mut self.machines[m as usize];
+        if !std::mem::replace(&mut machine.placed, false) {
+            return;
+        }
+        let pool = machine.pool;
         let offer = &self.setup.catalog.offers()[pool as usize];
         self.pools[pool as usize].used -= 1;
         for id in offer.quotas.iter() {
@@ -142,29 +164,50 @@ impl Kernel {
             id: id.into(),
             region: self.offer(machine.pool).region.clone(),
             inside: None,
-            tags: self.lots[machine.lot as usize].tags.clone(),
+            tags: self.lots[machine.lot as usize].interface_tags.clone(),
             created: self.now,
         };
         self.put_fixture(fixture, None);
     }
 
-    /// The id of the thing that a line is about, made of its machine's id.
+    /// The id of the thing that a line is about: of what came with a machine it is made of the
+    /// machine's id.
     pub(crate) fn line_id(&self, line: u32) -> Arc<str> {
         let line = &self.lines[line as usize];
-        let id = &self.machines[line.machine as usize].id;
-        let (aws, gcp, azure) = match line.kind {
-            LineKind::Instance => return id.clone(),
-            LineKind::Disk => ("vol-", "/disks/", "Microsoft.Compute/disks"),
-            LineKind::Address => ("eipalloc-", "/addresses/", "Microsoft.Network/publicIPAddresses"),
+        let m = match line.of {
+            Of::Thing(thing) => return self.things[thing as usize].id.clone(),
+            Of::Machine(m) => m,
         };
-        match self.cloud() {
-            Cloud::Neutral => {
-                format!("{id}-{}", if line.kind == LineKind::Disk { "disk" } else { "address" })
-            }
-            Cloud::Aws => id.replacen("i-", aws, 1),
-            Cloud::Gcp => id.replacen("/instances/", gcp, 1),
-            Cloud::Azure => id.replacen("Microsoft.Compute/virtualMachines", azure, 1),
+        let id = &self.machines[m as usize].id;
+        if line.kind == LineKind::Instance {
+            return id.clone();
         }
-        .into()
+        match (self.cloud(), words(self.cloud(), line.kind)) {
+            (Cloud::Neutral, (_, end)) => format!("{id}{end}").into(),
+            (_, (machine, other)) => id.replacen(machine, other, 1).into(),
+        }
+    }
+
+    /// The id of the machine of which the id of a disk or address is made, if it is such a one.
+    pub(crate) fn machine_id_of(&self, kind: LineKind, id: &str) -> Option<String> {
+        match (self.cloud(), words(self.cloud(), kind)) {
+            (Cloud::Neutral, (_, end)) => id.strip_suffix(end).map(str::to_owned),
+            (_, (machine, other)) => id.contains(other).then(|| id.replacen(other, machine, 1)),
+        }
+    }
+}
+
+/// What stands in the id of a machine, and in its place in that of its disk or address. The
+/// neutral cloud writes it at the end.
+fn words(cloud: Cloud, kind: LineKind) -> (&'static str, &'static str) {
+    let disk = kind == LineKind::Disk;
+    match cloud {
+        Cloud::Neutral => ("", if disk { "-disk" } else { "-address" }),
+        Cloud::Aws => ("i-", if disk { "vol-" } else { "eipalloc-" }),
+        Cloud::Gcp => ("/instances/", if disk { "/disks/" } else { "/addresses/" }),
+        Cloud::Azure => (
+            "Microsoft.Compute/virtualMachines",
+            if disk { "Microsoft.Compute/disks" } else { "Microsoft.Network/publicIPAddresses" },
+        ),
     }
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use crate::catalog::Cloud;
 use crate::kernel::Kernel;
 use crate::order::MachineSpec;
 use crate::refusal::Refusal;
+use crate::tags::Tags;
 
 /// The kinds of things that cost nothing and are left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +23,12 @@ pub enum FixtureKind {
     Network,
     /// A resource group; deleting it deletes everything in it, machines included.
     ResourceGroup,
+    /// A key pair for logging in.
+    KeyPair,
+    /// A placement group.
+    PlacementGroup,
+    /// A fleet object: it may start machines by itself.
+    Fleet,
 }
 
 /// Something that costs nothing, blocks a deletion or a name, and is left until it is deleted.
@@ -38,7 +44,7 @@ pub struct Fixture {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inside: Option<Arc<str>>,
     /// Its tags.
-    pub tags: Arc<BTreeMap<String, String>>,
+    pub tags: Arc<Tags>,
     /// Since when it exists.
     pub created: Timestamp,
 }
@@ -120,9 +126,11 @@ impl Kernel {
     /// A firewall rule of Compute Engine goes at any time, a security group of EC2 does not.
     fn blocks(&self, kind: FixtureKind) -> bool {
         match kind {
-            FixtureKind::Template | FixtureKind::Interface => false,
+            FixtureKind::Template | FixtureKind::Interface | FixtureKind::KeyPair | FixtureKind::Fleet => {
+                false
+            }
             FixtureKind::Firewall => self.cloud() != Cloud::Gcp,
-            FixtureKind::Network | FixtureKind::ResourceGroup => true,
+            FixtureKind::Network | FixtureKind::ResourceGroup | FixtureKind::PlacementGroup => true,
         }
     }
 

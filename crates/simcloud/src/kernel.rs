@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{Offer, QuotaId, Region, Timestamp};
+use skyfleet_core::{Offer, QuotaId, Region, Timestamp, UsdPerHour};
 
 use crate::catalog::{Catalog, Cloud};
 use crate::event::{About, Event, EventKind};
@@ -15,6 +15,9 @@ use crate::pool::{self, Pool, Quota};
 use crate::rules::Rules;
 use crate::scenario::{After, Scenario};
 use crate::seed;
+use crate::snapshot;
+use crate::tags::Tags;
+use crate::thing::Thing;
 use crate::trouble::{FaultId, Trouble};
 use crate::world::CallCount;
 
@@ -24,6 +27,9 @@ use crate::world::CallCount;
 pub struct Kernel {
     #[serde(skip, default = "Setup::blank")]
     pub(crate) setup: Setup,
+    /// Of which format a snapshot is.
+    #[serde(default)]
+    pub(crate) format: u32,
     /// Which cloud it plays, for whoever reads a snapshot.
     pub(crate) played: Cloud,
     pub(crate) seed: u64,
@@ -38,6 +44,21 @@ pub struct Kernel {
     pub(crate) lots: Vec<Lot>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) lines: Vec<Line>,
+    /// Disks and addresses that were made by themselves.
+    pub(crate) things: Vec<Thing>,
+    /// The tags of machines and of what came with them, by line, where they are no longer those of
+    /// the launch.
+    #[serde(with = "crate::snapshot::pairs")]
+    pub(crate) retagged: BTreeMap<u32, Arc<Tags>>,
+    /// When the cloud advised that a machine may go, for those that have no notice yet or had one.
+    #[serde(with = "crate::snapshot::pairs")]
+    pub(crate) advised: BTreeMap<u32, Timestamp>,
+    /// The highest prices of machines that were stopped.
+    #[serde(with = "crate::snapshot::pairs")]
+    pub(crate) caps: BTreeMap<u32, UsdPerHour>,
+    /// When a machine's own system shuts down, as it said.
+    #[serde(with = "crate::snapshot::pairs")]
+    pub(crate) shutdowns: BTreeMap<u32, Timestamp>,
     /// Disks and addresses whose machine is gone, by id: their line.
     pub(crate) leftovers: BTreeMap<Arc<str>, u32>,
     pub(crate) fixtures: BTreeMap<Arc<str>, Kept>,
@@ -55,6 +76,11 @@ pub struct Kernel {
     pub(crate) by_id: BTreeMap<Arc<str>, u32>,
     #[serde(skip)]
     pub(crate) by_owner: BTreeMap<Arc<str>, Vec<u32>>,
+    /// Launches of which a machine has tags of its own.
+    #[serde(skip)]
+    pub(crate) mixed: BTreeSet<u32>,
+    #[serde(skip)]
+    pub(crate) by_thing: BTreeMap<Arc<str>, u32>,
     /// Pools whose market must hear how many machines run.
     #[serde(skip)]
     pub(crate) stirred: BTreeSet<u32>,
@@ -98,6 +124,10 @@ pub(crate) enum Due {
     Reclaim(u32),
     /// The machine is gone for good.
     Gone(u32),
+    /// The machine has stopped.
+    Halted(u32),
+    /// The machine's own system shuts down.
+    Shutdown(u32),
     /// The machines of a lot come to their expiry.
     Expire(u32),
     /// The market of a pool moves.
@@ -120,6 +150,7 @@ pub(crate) enum Errand {
 impl Kernel {
     pub(crate) fn new(setup: Setup, seed: u64, now: Timestamp) -> Self {
         let mut kernel = Self {
+            format: snapshot::FORMAT,
             played: setup.catalog.cloud(),
             seed,
             now,
@@ -131,6 +162,11 @@ impl Kernel {
             lots: Vec::new(),
             machines: Vec::new(),
             lines: Vec::new(),
+            things: Vec::new(),
+            retagged: BTreeMap::new(),
+            advised: BTreeMap::new(),
+            caps: BTreeMap::new(),
+            shutdowns: BTreeMap::new(),
             leftovers: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -142,6 +178,8 @@ impl Kernel {
             launched: false,
             by_id: BTreeMap::new(),
             by_owner: BTreeMap::new(),
+            mixed: BTreeSet::new(),
+            by_thing: BTreeMap::new(),
             stirred: BTreeSet::new(),
             errands: Vec::new(),
             setup,
@@ -217,6 +255,8 @@ impl Kernel {
             Due::Notice(m) => self.give_notice(m, None),
             Due::Reclaim(m) => self.reclaim(m),
             Due::Gone(m) => self.gone(m),
+            Due::Halted(m) => self.halted(m),
+            Due::Shutdown(m) => self.shutdown_comes(m),
             Due::Expire(lot) => self.expire(lot),
             Due::Market(pool) => self.market_moves(pool),
             Due::Price(pool) => self.price_moves(pool),
@@ -228,7 +268,9 @@ impl Kernel {
     }
 
     fn boot(&mut self, m: u32) {
-        if self.machines[m as usize].leaving_at.is_none() {
+        let machine = &mut self.machines[m as usize];
+        if machine.state_at(self.now).is_alive() && !machine.booted {
+            machine.booted = true;
             self.errands.push(Errand::Start(m));
         }
     }

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skyfleet_core::{OfferId, PoolBid, Price, Region, UsdPerHour, tag};
+use skyfleet_core::{Market, OfferId, PoolBid, Price, Region, Timestamp, UsdPerHour, tag};
 
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Kernel};
-use crate::ledger::{Line, LineKind};
+use crate::ledger::{Line, LineKind, Of};
 use crate::machine::{Lot, Machine};
 use crate::order::{Bought, Missing, Order};
 use crate::place::{Places, place};
@@ -19,6 +19,14 @@ struct Bid<'a> {
     pool: Option<u32>,
 }
 
+/// What a machine and what comes with it cost in an hour, each as bought and on demand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prices {
+    pub(crate) instance: (UsdPerHour, UsdPerHour),
+    pub(crate) disk: (UsdPerHour, UsdPerHour),
+    pub(crate) address: (UsdPerHour, UsdPerHour),
+}
+
 /// The taking of places for one order, and why bids that gave too few did.
 struct Taking<'a> {
     kernel: &'a mut Kernel,
@@ -26,13 +34,23 @@ struct Taking<'a> {
     closed: BTreeMap<usize, Closed>,
 }
 
+impl Taking<'_> {
+    fn room(&self, bid: usize, wanted: u32) -> (u32, Option<Closed>) {
+        let Bid { bid, pool } = &self.bids[bid];
+        match pool {
+            Some(pool) => self.kernel.room(*pool, bid.price_max, wanted),
+            None => (0, Some(Closed::NotSold(bid.offer.clone()))),
+        }
+    }
+}
+
 impl Places for Taking<'_> {
     fn room(&self, bid: usize, wanted: u32) -> u32 {
-        self.kernel.room(&self.bids[bid], wanted).0
+        self.room(bid, wanted).0
     }
 
     fn take(&mut self, bid: usize, wanted: u32) -> u32 {
-        let (fits, why) = self.kernel.room(&self.bids[bid], wanted);
+        let (fits, why) = self.room(bid, wanted);
         if let Some(pool) = self.bids[bid].pool {
             self.kernel.occupy(pool, fits, false);
         }
@@ -101,6 +119,7 @@ impl Kernel {
     fn bought(&self, index: u32, repeated: bool) -> Bought {
         let lot = &self.lots[index as usize];
         Bought {
+            launch: index,
             machines: lot.machines().map(|m| self.view(m, self.now)).collect(),
             missing: lot.missing.clone(),
             repeated,
@@ -177,67 +196,14 @@ impl Kernel {
         (got, taking.closed.into_values().collect())
     }
 
-    /// How many of `wanted` machines a pool can take now, and why not more.
-    fn room(&self, bid: &Bid<'_>, wanted: u32) -> (u32, Option<Closed>) {
-        let id = &bid.bid.offer;
-        let Some(index) = bid.pool else { return (0, Some(Closed::NotSold(id.clone()))) };
-        let (offer, pool) = (self.offer(index), &self.pools[index as usize]);
-        if self.trouble.restricted(offer) {
-            return (0, Some(Closed::Restricted(id.clone())));
-        }
-        if let Some(max) = bid.bid.price_max {
-            let now = pool.price(self.now).known();
-            if now.is_none_or(|now| now > max) {
-                return (0, Some(Closed::Price { offer: id.clone(), now, max }));
-            }
-        }
-        let (mut fits, mut why) = (wanted, None);
-        let mut bound = |most: u32, closed: &dyn Fn() -> Closed| {
-            if most < fits {
-                (fits, why) = (most, Some(closed()));
-            }
-        };
-        bound(pool.room(), &|| Closed::Capacity(id.clone()));
-        if let Some((most, whole_zone)) = self.trouble.room(offer) {
-            bound(most, &|| match whole_zone {
-                true => Closed::Zone(id.zone.clone()),
-                false => Closed::Capacity(id.clone()),
-            });
-        }
-        let needed = offer.instance_type.vcpus;
-        for quota_id in offer.quotas.iter() {
-            let Some(quota) = self.quotas.get(quota_id) else { continue };
-            let (limit, used) = (quota.limit, quota.used);
-            bound(limit.saturating_sub(used) / needed.max(1), &|| Closed::Quota {
-                id: quota_id.clone(),
-                limit,
-                used,
-                needed,
-            });
-        }
-        (fits, why)
-    }
-
-    /// Counts machines into a pool and its quotas, or back out of them.
-    pub(crate) fn occupy(&mut self, pool: u32, machines: u32, back: bool) {
-        let offer = &self.setup.catalog.offers()[pool as usize];
-        let vcpus = machines * offer.instance_type.vcpus;
-        let used = &mut self.pools[pool as usize].used;
-        *used = if back { *used - machines } else { *used + machines };
-        for id in offer.quotas.iter() {
-            if let Some(quota) = self.quotas.get_mut(id) {
-                quota.used = if back { quota.used - vcpus } else { quota.used + vcpus };
-            }
-        }
-        self.trouble.started(offer, machines, back);
-    }
-
     fn open_lot(&mut self, order: &Order, digest: u64, missing: Vec<Missing>) -> u32 {
         self.lots.push(Lot {
             at: self.now,
             token: order.token.clone(),
             digest,
             tags: order.tags.clone(),
+            disk_tags: order.disk_tags.clone(),
+            interface_tags: order.interface_tags.clone(),
             spec: order.spec.clone(),
             first: self.machines.len() as u32,
             count: 0,
@@ -252,18 +218,8 @@ impl Kernel {
     /// Builds machines that have their places.
     fn build(&mut self, order: &Order, lot: u32, pool: u32, price_max: Option<UsdPerHour>, machines: u32) {
         let now = self.now;
-        let offer = &self.setup.catalog.offers()[pool as usize];
-        let zone = offer.zone.clone();
-        let held = &mut self.pools[pool as usize];
-        let unknown_price = held.on_demand.unwrap_or_default();
-        let price = match held.price(now) {
-            Price::Known(price) => price,
-            Price::Unknown => unknown_price,
-        };
-        let list = held.on_demand.unwrap_or(price);
-        let extras = &self.setup.rules.extras;
-        let disk = extras.disk(offer.region.as_str(), order.spec.disk_gib);
-        let address = (extras.address(order.market), extras.address(skyfleet_core::Market::OnDemand));
+        let prices = self.prices(pool, order.spec.disk_gib);
+        let zone = self.offer(pool).zone.clone();
         let boot = self.boot_delay();
         for _ in 0..machines {
             let rules = &self.setup.rules;
@@ -273,21 +229,12 @@ impl Kernel {
             let running_at = now + boot.draw(&mut self.rng);
             let visible_at = now + rules.visible_after.draw(&mut self.rng);
             let first_line = self.lines.len() as u32;
-            let mut line = |kind, price, list, from| {
-                self.lines.push(Line { kind, machine: m, price, list, from, until: None, reclaimed: false });
-            };
-            line(LineKind::Instance, price, list, running_at);
+            self.open_line(LineKind::Instance, m, prices.instance, running_at);
             if order.spec.disk_gib > 0 {
-                line(LineKind::Disk, disk, disk, now);
+                self.open_line(LineKind::Disk, m, prices.disk, now);
             }
             if order.spec.public_ip {
-                line(LineKind::Address, address.0, address.1, now);
-            }
-            let held = &mut self.pools[pool as usize];
-            let seat = held.live.len() as u32;
-            held.live.push(m);
-            if let Some(max) = price_max.filter(|_| held.market.is_some()) {
-                held.capped.insert(m, max);
+                self.open_line(LineKind::Address, m, prices.address, now);
             }
             self.by_id.insert(id.clone(), m);
             self.machines.push(Machine {
@@ -295,25 +242,77 @@ impl Kernel {
                 lot,
                 pool,
                 lines: (first_line, self.lines.len() as u32),
-                seat,
+                seat: 0,
                 running_at,
                 visible_at,
                 notice: None,
                 by_price: false,
+                placed: true,
+                booted: false,
                 leaving_at: None,
                 ended_at: None,
                 cause: None,
+                halts: Vec::new(),
             });
+            self.take_seat(m, price_max);
             self.log(EventKind::Launch, About::Machine(m));
-            if self.setup.processes && !order.spec.user_data.is_empty() {
-                let ready = self.setup.rules.ready.draw(&mut self.rng);
-                self.at(running_at + ready, Due::Boot(m));
-            }
+            self.plan_boot(m, running_at);
         }
         self.stirred.insert(pool);
     }
 
-    fn boot_delay(&self) -> crate::rules::Delay {
+    /// What a machine of a pool costs when it starts now.
+    pub(crate) fn prices(&self, pool: u32, disk_gib: u32) -> Prices {
+        let (offer, held) = (self.offer(pool), &self.pools[pool as usize]);
+        let price = match held.price(self.now) {
+            Price::Known(price) => price,
+            Price::Unknown => held.on_demand.unwrap_or_default(),
+        };
+        let extras = &self.setup.rules.extras;
+        let disk = extras.disk(offer.region.as_str(), disk_gib);
+        Prices {
+            instance: (price, held.on_demand.unwrap_or(price)),
+            disk: (disk, disk),
+            address: (extras.address(offer.market), extras.address(Market::OnDemand)),
+        }
+    }
+
+    /// Opens a line of the ledger: what an hour costs, and what it would cost on demand.
+    pub(crate) fn open_line(
+        &mut self,
+        kind: LineKind,
+        m: u32,
+        (price, list): (UsdPerHour, UsdPerHour),
+        from: Timestamp,
+    ) {
+        let again = kind == LineKind::Instance && (m as usize) < self.machines.len();
+        let of = Of::Machine(m);
+        self.lines.push(Line { kind, of, price, list, from, until: None, reclaimed: false, again });
+    }
+
+    /// Puts a machine among the live ones of its pool.
+    pub(crate) fn take_seat(&mut self, m: u32, price_max: Option<UsdPerHour>) {
+        let machine = &mut self.machines[m as usize];
+        let held = &mut self.pools[machine.pool as usize];
+        machine.seat = held.live.len() as u32;
+        held.live.push(m);
+        if let Some(max) = price_max.filter(|_| held.market.is_some()) {
+            held.capped.insert(m, max);
+        }
+        self.stirred.insert(machine.pool);
+    }
+
+    /// Plans the moment at which the user data begin.
+    pub(crate) fn plan_boot(&mut self, m: u32, running_at: Timestamp) {
+        let script = &self.lots[self.machines[m as usize].lot as usize].spec.user_data;
+        if self.setup.processes && !script.is_empty() {
+            let ready = self.setup.rules.ready.draw(&mut self.rng);
+            self.at(running_at + ready, Due::Boot(m));
+        }
+    }
+
+    /// How long a machine takes to come up.
+    pub(crate) fn boot_delay(&self) -> crate::rules::Delay {
         let (mut delay, change) = (self.setup.rules.boot, &self.setup.scenario.boot);
         if let Some(median) = change.median_s.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok()) {
             delay.median = median;

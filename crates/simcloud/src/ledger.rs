@@ -8,6 +8,7 @@ use skyfleet_core::{InstanceState, Market, Region, Timestamp, Usd, UsdPerHour, Z
 use crate::catalog::Cloud;
 use crate::fixture::Fixture;
 use crate::kernel::Kernel;
+use crate::machine::Machine;
 use crate::rules::Billing;
 
 /// What a line of the ledger is about.
@@ -16,18 +17,18 @@ use crate::rules::Billing;
 pub enum LineKind {
     /// A machine.
     Instance,
-    /// A boot disk.
+    /// A disk.
     Disk,
     /// A public address.
     Address,
 }
 
 /// One billed thing: what an hour costs, from when, until when. The price is the one of the
-/// moment of the launch.
+/// moment of the start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) kind: LineKind,
-    pub(crate) machine: u32,
+    pub(crate) of: Of,
     pub(crate) price: UsdPerHour,
     /// What the same would cost on demand.
     pub(crate) list: UsdPerHour,
@@ -35,6 +36,17 @@ pub(crate) struct Line {
     pub(crate) until: Option<Timestamp>,
     /// Ended by the cloud: then it may be free.
     pub(crate) reclaimed: bool,
+    /// A later start of a machine that has a line already.
+    pub(crate) again: bool,
+}
+
+/// Whose line it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Of {
+    /// A machine, or what came with it.
+    Machine(u32),
+    /// A disk or an address that was made by itself.
+    Thing(u32),
 }
 
 impl Line {
@@ -126,7 +138,7 @@ impl MarketTotal {
         self.on_demand_equivalent_usd += line.list.over(line.paid_on_demand(billing, now));
         match line.kind {
             LineKind::Instance => {
-                self.instances += 1;
+                self.instances += u64::from(!line.again);
                 self.paid_seconds += line.paid(billing, now).as_secs();
                 self.instances_usd += cost;
             }
@@ -148,9 +160,9 @@ pub struct BillLine {
     pub kind: LineKind,
     /// Its id.
     pub id: Arc<str>,
-    /// How its instance was bought.
+    /// How its instance was bought; on demand for what has none.
     pub market: Market,
-    /// What an hour costs, as of the launch.
+    /// What an hour costs, as of the start.
     #[serde(serialize_with = "dollars_per_hour")]
     pub usd_per_hour: UsdPerHour,
     /// When it began to cost; for an instance, when it ran.
@@ -177,14 +189,14 @@ pub struct LiveLine {
     pub id: Arc<str>,
     /// Where it is.
     pub region: Region,
-    /// Where exactly.
-    pub zone: Zone,
+    /// Where exactly; absent for an address that was allocated by itself.
+    pub zone: Option<Zone>,
     /// Whose it is, if a tag says so.
     pub owner: Option<Arc<str>>,
-    /// How its instance was bought.
+    /// How its instance was bought; on demand for what has none.
     pub market: Market,
-    /// Where its instance stands.
-    pub state: InstanceState,
+    /// Where its instance stands; absent for what has none.
+    pub state: Option<InstanceState>,
     /// What an hour costs.
     #[serde(serialize_with = "dollars_per_hour")]
     pub usd_per_hour: UsdPerHour,
@@ -202,7 +214,7 @@ impl Kernel {
         let lines = (0u32..).zip(&self.lines).map(|(index, line)| BillLine {
             kind: line.kind,
             id: self.line_id(index),
-            market: self.offer(self.machines[line.machine as usize].pool).market,
+            market: self.line_market(line),
             usd_per_hour: line.price,
             from: line.from,
             until: line.until,
@@ -219,27 +231,25 @@ impl Kernel {
         let mut by_market: BTreeMap<Market, MarketTotal> = BTreeMap::new();
         let mut live = Vec::new();
         for (index, line) in (0u32..).zip(&self.lines) {
-            let machine = &self.machines[line.machine as usize];
-            let tags = &self.lots[machine.lot as usize].tags;
-            let whose = tags.get(tag::OWNER).map(String::as_str);
+            let whose = self.line_tags(index).get(tag::OWNER).map(String::as_str);
             if owner.is_some() && whose != owner {
                 continue;
             }
-            let offer = self.offer(machine.pool);
-            by_market.entry(offer.market).or_default().add(line, billing, now);
+            let market = self.line_market(line);
+            by_market.entry(market).or_default().add(line, billing, now);
             if line.is_open(now) {
                 live.push(LiveLine {
                     cloud: self.cloud(),
                     kind: line.kind,
                     id: self.line_id(index),
-                    region: offer.region.clone(),
-                    zone: offer.zone.clone(),
+                    region: self.line_region(line).clone(),
+                    zone: self.line_zone(line).cloned(),
                     owner: whose.map(Into::into),
-                    market: offer.market,
-                    state: machine.state_at(now),
+                    market,
+                    state: self.line_machine(line).map(|machine| machine.state_at(now)),
                     usd_per_hour: line.price,
                     accrued_usd: line.cost(billing, now),
-                    created: self.lots[machine.lot as usize].at,
+                    created: self.line_created(line),
                 });
             }
         }
@@ -251,6 +261,24 @@ impl Kernel {
             by_market,
             live,
             blocking: self.fixtures(owner).cloned().collect(),
+        }
+    }
+
+    fn line_machine(&self, line: &Line) -> Option<&Machine> {
+        match line.of {
+            Of::Machine(m) => Some(&self.machines[m as usize]),
+            Of::Thing(_) => None,
+        }
+    }
+
+    fn line_market(&self, line: &Line) -> Market {
+        self.line_machine(line).map_or(Market::OnDemand, |machine| self.offer(machine.pool).market)
+    }
+
+    fn line_created(&self, line: &Line) -> Timestamp {
+        match line.of {
+            Of::Machine(m) => self.lots[self.machines[m as usize].lot as usize].at,
+            Of::Thing(thing) => self.things[thing as usize].created,
         }
     }
 }

@@ -14,11 +14,13 @@
 //! | user data run as local processes | [`process`] |
 //! | the clouds on the wire (feature `server`) | `Server`, `ServerOptions` |
 
+mod address;
 #[cfg(feature = "server")]
 mod aws;
 /// What each cloud sells, where, and at what list price.
 pub mod catalog;
 mod credential;
+mod disk;
 mod drive;
 mod end;
 mod event;
@@ -48,12 +50,18 @@ mod seed;
 #[cfg(feature = "server")]
 mod server;
 mod snapshot;
+mod stop;
+mod supply;
+mod tags;
+mod thing;
 mod trouble;
 mod view;
 mod world;
 
+pub use address::Address;
 pub use catalog::{Catalog, Cloud};
 pub use credential::Credential;
+pub use disk::Disk;
 pub use end::Ended;
 pub use event::{EventKind, WorldEvent};
 pub use fault::Fault;
@@ -61,11 +69,12 @@ pub use fixture::{Fixture, FixtureKind};
 pub use kernel::Kernel;
 pub use ledger::{BillLine, LedgerReport, LineKind, LiveLine, MarketTotal};
 pub use machine::EndCause;
-pub use order::{Bought, MachineSpec, Missing, Order};
+pub use order::{Bought, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
 #[cfg(feature = "server")]
 pub use server::{Server, ServerOptions, Urls};
+pub use tags::Tags;
 pub use trouble::FaultId;
 pub use view::{Leftover, MachineView, Whose};
 pub use world::{Call, CallCount, World, WorldOptions};

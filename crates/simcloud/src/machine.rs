@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -6,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use skyfleet_core::{InstanceState, Timestamp};
 
 use crate::order::{MachineSpec, Missing};
+use crate::tags::Tags;
 
 /// Why a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum EndCause {
     Reclaimed,
     /// It came to the time at which it was to end by itself.
     Expired,
+    /// Its own system shut down, and that was to be its end.
+    Shutdown,
 }
 
 /// Everything that the machines of one launch have in common.
@@ -26,7 +28,10 @@ pub(crate) struct Lot {
     pub(crate) token: Option<String>,
     /// A digest of the order, to tell a repetition from another request.
     pub(crate) digest: u64,
-    pub(crate) tags: Arc<BTreeMap<String, String>>,
+    /// The tags that its machines, their disks and their interfaces were born with.
+    pub(crate) tags: Arc<Tags>,
+    pub(crate) disk_tags: Arc<Tags>,
+    pub(crate) interface_tags: Arc<Tags>,
     pub(crate) spec: MachineSpec,
     /// Machines are numbered through the world; a launch gets a row of them.
     pub(crate) first: u32,
@@ -51,33 +56,94 @@ pub(crate) struct Machine {
     pub(crate) id: Arc<str>,
     pub(crate) lot: u32,
     pub(crate) pool: u32,
-    /// Its lines in the ledger: itself, then its disk, then its address.
+    /// Its lines in the ledger: itself, then its disk, then its address. Each later start has
+    /// lines of its own.
     pub(crate) lines: (u32, u32),
     /// Its place in its pool's list of live machines.
     pub(crate) seat: u32,
+    /// When its first start came up.
     pub(crate) running_at: Timestamp,
     pub(crate) visible_at: Timestamp,
     /// When the cloud said that it takes it back, and when it then ends.
     pub(crate) notice: Option<(Timestamp, Timestamp)>,
     /// Taken back because the price rose above its own limit.
     pub(crate) by_price: bool,
+    /// It counts in its pool and its quotas.
+    pub(crate) placed: bool,
+    /// Its user data have begun.
+    pub(crate) booted: bool,
+    /// When it began to end for good; a stop is no end.
     pub(crate) leaving_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) cause: Option<EndCause>,
+    /// Its stops, oldest first; hardly any machine has one.
+    pub(crate) halts: Vec<Halt>,
+}
+
+/// One stop of a machine that can be started again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Halt {
+    pub(crate) from: Timestamp,
+    /// When it is down.
+    pub(crate) down_at: Timestamp,
+    /// The notice that led to it, and whether that was for the price.
+    pub(crate) notice: Option<(Timestamp, Timestamp)>,
+    pub(crate) by_price: bool,
+    pub(crate) again: Option<Restart>,
+}
+
+/// A start after a stop.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Restart {
+    pub(crate) at: Timestamp,
+    pub(crate) running_at: Timestamp,
+    /// Its lines in the ledger, from and up to.
+    pub(crate) lines: (u32, u32),
 }
 
 impl Machine {
     /// Where it stood, or stands, or will stand, at a time.
     pub(crate) fn state_at(&self, at: Timestamp) -> InstanceState {
         let by = |moment: Option<Timestamp>| moment.is_some_and(|moment| moment <= at);
+        let up = |running_at: Timestamp| match running_at <= at {
+            true => InstanceState::Running,
+            false => InstanceState::Pending,
+        };
         if by(self.ended_at) {
-            InstanceState::Terminated
-        } else if by(self.leaving_at) {
-            InstanceState::Stopping
-        } else if self.running_at <= at {
-            InstanceState::Running
-        } else {
-            InstanceState::Pending
+            return InstanceState::Terminated;
         }
+        if by(self.leaving_at) {
+            return InstanceState::Stopping;
+        }
+        match self.halts.iter().rev().find(|halt| halt.from <= at) {
+            None => up(self.running_at),
+            Some(halt) => match halt.again.filter(|again| again.at <= at) {
+                Some(again) => up(again.running_at),
+                None if halt.down_at <= at => InstanceState::Stopped,
+                None => InstanceState::Stopping,
+            },
+        }
+    }
+
+    /// When it last came up, by a time.
+    pub(crate) fn running_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let again = self.halts.iter().rev().filter_map(|halt| halt.again).map(|again| again.running_at);
+        again.chain([self.running_at]).find(|running_at| *running_at <= at)
+    }
+
+    /// The lines of its last start: itself first.
+    pub(crate) fn start_lines(&self) -> (u32, u32) {
+        let again = self.halts.iter().rev().find_map(|halt| halt.again);
+        again.map_or(self.lines, |again| again.lines)
+    }
+
+    /// The notice of a moment, which may be of an earlier start, and whether that reclaim was for
+    /// the price.
+    pub(crate) fn notice_at(&self, at: Timestamp) -> (Option<(Timestamp, Timestamp)>, bool) {
+        let about = |notice: Option<(Timestamp, Timestamp)>| {
+            notice.is_some_and(|(given, deadline)| given == at || deadline == at)
+        };
+        let halt = self.halts.iter().find(|halt| about(halt.notice));
+        halt.map_or((self.notice, self.by_price), |halt| (halt.notice, halt.by_price))
     }
 }

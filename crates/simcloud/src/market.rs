@@ -158,6 +158,12 @@ impl SpotMarket {
         self.price.at(at)
     }
 
+    /// Since when the price of a time has stood, or could have moved last; `None` when it never
+    /// moved. Pure.
+    pub fn price_since(&self, at: Timestamp) -> Option<Timestamp> {
+        self.price.since(at)
+    }
+
     /// When the price may move next; `None` when it never will. Pure.
     pub fn next_price_change(&self, after: Timestamp) -> Option<Timestamp> {
         self.price.next_change(after)

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use skyfleet_core::{Market, PoolBid, Region, Spread, Timestamp};
 
 use crate::refusal::Closed;
+use crate::tags::Tags;
 use crate::view::MachineView;
 
 /// What every machine of a launch is made of.
@@ -23,6 +24,34 @@ pub struct MachineSpec {
     pub labels: Arc<BTreeMap<String, String>>,
     /// The fixtures (security group, network) that each machine holds while it exists.
     pub holds: Vec<Arc<str>>,
+    /// What becomes of a spot machine that the cloud takes back.
+    #[serde(default)]
+    pub on_reclaim: OnReclaim,
+    /// What becomes of a machine whose own system shuts down.
+    #[serde(default)]
+    pub on_shutdown: OnShutdown,
+}
+
+/// What becomes of a spot machine that the cloud takes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnReclaim {
+    /// It ends for good.
+    #[default]
+    Terminate,
+    /// It stops and can be started again; its disk stays. Hibernation counts as this.
+    Stop,
+}
+
+/// What becomes of a machine whose own system shuts down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnShutdown {
+    /// It stops and can be started again; a spot machine only where a reclaim stops it too.
+    Stop,
+    /// It ends for good.
+    #[default]
+    Terminate,
 }
 
 impl Default for MachineSpec {
@@ -34,6 +63,8 @@ impl Default for MachineSpec {
             delete_with_instance: true,
             labels: Arc::default(),
             holds: Vec::new(),
+            on_reclaim: OnReclaim::default(),
+            on_shutdown: OnShutdown::default(),
         }
     }
 }
@@ -57,8 +88,12 @@ pub struct Order {
     pub spread: Spread,
     /// What they are made of.
     pub spec: MachineSpec,
-    /// The tags of everything that the launch makes.
-    pub tags: Arc<BTreeMap<String, String>>,
+    /// The machines' tags.
+    pub tags: Arc<Tags>,
+    /// The tags of their disks.
+    pub disk_tags: Arc<Tags>,
+    /// The tags of their interfaces, and of the addresses that go with those.
+    pub interface_tags: Arc<Tags>,
     /// When the cloud itself ends them; only for a cloud that can.
     pub native_expiry: Option<Timestamp>,
     /// What the machines' names begin with, on clouds where machines have names.
@@ -68,6 +103,9 @@ pub struct Order {
 /// What a launch obtained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bought {
+    /// The number of the launch, which its machines carry: of the first one when this is a
+    /// repetition.
+    pub launch: u32,
     /// The machines, in the order in which they were made.
     pub machines: Vec<MachineView>,
     /// Why there are fewer than asked for. The counts add up to what is missing.

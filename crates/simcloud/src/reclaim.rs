@@ -6,6 +6,7 @@ use skyfleet_core::{Error, ErrorKind, InstanceState, Market, Result};
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Errand, Kernel};
 use crate::machine::EndCause;
+use crate::order::OnReclaim;
 
 impl Kernel {
     /// Moves the market of a pool to now; what it takes back is taken back.
@@ -82,6 +83,7 @@ impl Kernel {
             let (advised, lead) =
                 (self.rng.random::<f64>() < rebalance.probability, rebalance.lead.draw(&mut self.rng));
             if advised {
+                self.advised.insert(m, self.now);
                 self.log(EventKind::Rebalance, About::Machine(m));
                 self.at(self.now + lead, Due::Notice(m));
                 return;
@@ -95,14 +97,17 @@ impl Kernel {
         let drawn = self.setup.rules.notice.draw(&mut self.rng);
         let deadline = self.now + lead.unwrap_or(drawn);
         let machine = &mut self.machines[m as usize];
-        if machine.leaving_at.is_some() || machine.notice.is_some() {
+        if !machine.state_at(self.now).is_alive() || machine.notice.is_some() {
             return;
         }
         machine.notice = Some((self.now, deadline));
         self.leave_seat(m);
         self.log(EventKind::Notice, About::Machine(m));
         if self.setup.rules.notice.state == InstanceState::Stopping {
-            self.leave(m, EndCause::Reclaimed);
+            match self.on_reclaim(m) {
+                OnReclaim::Terminate => self.leave(m, EndCause::Reclaimed),
+                OnReclaim::Stop => self.halt(m, deadline, true),
+            }
         }
         self.at(deadline, Due::Reclaim(m));
     }
@@ -110,7 +115,13 @@ impl Kernel {
     /// The deadline has come.
     pub(crate) fn reclaim(&mut self, m: u32) {
         let stopping = self.setup.rules.notice.state == InstanceState::Stopping;
-        match self.machines[m as usize].cause {
+        let machine = &self.machines[m as usize];
+        if machine.notice.is_none_or(|(_, deadline)| deadline > self.now) {
+            // It was stopped meanwhile, and started again.
+            return;
+        }
+        match machine.cause {
+            None if self.on_reclaim(m) == OnReclaim::Stop => self.reclaim_by_stop(m),
             None => {
                 self.leave(m, EndCause::Reclaimed);
                 self.log(EventKind::Reclaim, About::Machine(m));
@@ -128,6 +139,25 @@ impl Kernel {
             // Its user, or its expiry, was faster.
             Some(_) => {}
         }
+    }
+
+    /// The deadline of a machine that stops has come. Where a notice is a stop already, the end of
+    /// that stop is in the agenda.
+    fn reclaim_by_stop(&mut self, m: u32) {
+        let alive = self.machines[m as usize].state_at(self.now).is_alive();
+        if !alive && self.setup.rules.notice.state != InstanceState::Stopping {
+            return;
+        }
+        self.log(EventKind::Reclaim, About::Machine(m));
+        self.stop_process(m);
+        if alive {
+            let stop = self.setup.rules.stop.draw(&mut self.rng);
+            self.halt(m, self.now + stop, true);
+        }
+    }
+
+    pub(crate) fn on_reclaim(&self, m: u32) -> OnReclaim {
+        self.lots[self.machines[m as usize].lot as usize].spec.on_reclaim
     }
 
     pub(crate) fn stop_process(&mut self, m: u32) {
@@ -168,7 +198,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn is_spot(&self, m: u32) -> bool {
+    pub(crate) fn is_spot(&self, m: u32) -> bool {
         self.offer(self.machines[m as usize].pool).market == Market::Spot
     }
 

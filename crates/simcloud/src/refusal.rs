@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{OfferId, QuotaId, Scope, UsdPerHour, Zone};
+use skyfleet_core::{InstanceState, OfferId, QuotaId, Scope, UsdPerHour, Zone};
 
 use crate::limits::Throttle;
 
@@ -56,6 +56,17 @@ pub enum Refusal {
     State {
         /// What the system said.
         message: String,
+    },
+    /// There is no room to start a machine again.
+    Full(Closed),
+    /// The machine is not in a state from which that can be done.
+    WrongState {
+        /// Which machine.
+        id: String,
+        /// Where it stands.
+        state: InstanceState,
+        /// What was to be done: `start`, `stop`.
+        action: &'static str,
     },
     /// It cannot be deleted while something uses it.
     InUse {

@@ -35,6 +35,9 @@ pub struct Rules {
     /// How long a terminated instance stays in lists. EC2 UG: about an hour. GCE and Azure: not at
     /// all, a deleted instance answers 404 at once.
     pub ended_listed: Duration,
+    /// How long a terminated instance keeps its tags. EC2 UG, "Terminate instances": they are
+    /// removed before the instance vanishes; the length is ours. `None` where it keeps them.
+    pub tags_kept: Option<Duration>,
 
     /// How a spot instance is told that it goes.
     pub notice: Notice,
@@ -49,6 +52,10 @@ pub struct Rules {
     pub billing: Billing,
     /// Boot disks and public addresses.
     pub extras: Extras,
+    /// Whether the public address of an instance is a thing of its own, which stays when nobody
+    /// asked for its deletion. EC2 UG: an automatically assigned address goes when its instance
+    /// stops or ends, always.
+    pub address_stays: bool,
 
     /// The most instances of one launch call. EC2 API: the 1,000 of the resource bucket, and the
     /// most that `MinTargetCapacity` takes. GCE: no figure is published; Slurm on Google Cloud

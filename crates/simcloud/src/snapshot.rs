@@ -5,7 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use serde::Deserialize;
+
 use crate::kernel::{Kernel, Setup};
+use crate::ledger::{LineKind, Of};
+
+/// The format of a file that holds a world: another one is refused by name, not misread.
+pub(crate) const FORMAT: u32 = 2;
+
+/// What every format has, or the first one lacks.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default = "first")]
+    format: u32,
+}
+
+fn first() -> u32 {
+    1
+}
 
 /// A map whose keys are no text, as a list of pairs.
 pub(crate) mod pairs {
@@ -77,9 +94,20 @@ impl StateFile {
         if *seen == stamp {
             return Ok(None);
         }
-        let kernel = serde_json::from_slice(&fs::read(&self.path)?)?;
+        let bytes = fs::read(&self.path)?;
+        let kernel = serde_json::from_slice::<Kernel>(&bytes);
+        let format = match &kernel {
+            Ok(kernel) => kernel.format,
+            Err(_) => serde_json::from_slice::<Head>(&bytes).map_or(FORMAT, |head| head.format),
+        };
+        if format != FORMAT {
+            let message = format!(
+                "it is of format {format}, this version reads format {FORMAT}; with a new file the world begins anew"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         *seen = stamp;
-        Ok(Some(kernel))
+        Ok(Some(kernel?))
     }
 
     /// Writes the world; a reader sees the old file or the new one, never a part.
@@ -109,6 +137,15 @@ impl Kernel {
         }
         for lot in 0..self.lots.len() as u32 {
             self.index_lot(lot);
+        }
+        for (number, thing) in (0u32..).zip(&self.things) {
+            self.by_thing.insert(thing.id.clone(), number);
+        }
+        for line in self.retagged.keys() {
+            let line = &self.lines[*line as usize];
+            if let (LineKind::Instance, Of::Machine(m)) = (line.kind, line.of) {
+                self.mixed.insert(self.machines[m as usize].lot);
+            }
         }
     }
 

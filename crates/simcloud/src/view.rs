@@ -1,40 +1,64 @@
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::{Availability, InstanceState, Offer, OfferId, Region, Timestamp, UsdPerHour, Zone, tag};
+use skyfleet_core::{InstanceState, OfferId, Region, Timestamp, UsdPerHour};
 
-use crate::event::{About, Event, EventKind, WorldEvent};
 use crate::kernel::Kernel;
 use crate::ledger::LineKind;
-use crate::machine::EndCause;
+use crate::machine::{EndCause, Lot};
+use crate::tags::Tags;
 
 /// One machine, as a list of the cloud shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MachineView {
     /// Its id.
     pub id: Arc<str>,
+    /// Its number in the world: ascending from 0 with the launches, for ever its own.
+    pub number: u32,
+    /// The number of its launch.
+    pub launch: u32,
+    /// Its place in its launch, from 0.
+    pub index: u32,
     /// What was bought.
     pub offer: OfferId,
     /// Where.
     pub region: Region,
-    /// Where it stands in its life.
+    /// Where it stands in its life. `Stopping` is a machine that stops, and with a time in
+    /// `leaving` one that ends.
     pub state: InstanceState,
     /// Why it ended, or ends.
     pub cause: Option<EndCause>,
-    /// What an hour of it costs, without disk and address.
+    /// What an hour of it costs while it runs, without disk and address: as of its last start.
     pub price: UsdPerHour,
     /// What an hour of its disk and address costs.
     pub extras: UsdPerHour,
+    /// The boot disk, in GiB; 0 for none.
+    pub disk_gib: u32,
     /// When its launch was accepted.
     pub launched: Timestamp,
-    /// When it ends by the cloud's notice.
+    /// When its last start was accepted: its launch, unless it was stopped and started since.
+    pub started: Timestamp,
+    /// When it last came up, if it has.
+    pub running_at: Option<Timestamp>,
+    /// When the cloud advised that it may go.
+    pub advised: Option<Timestamp>,
+    /// When the cloud gave notice that it takes it back.
+    pub noticed: Option<Timestamp>,
+    /// When it ends by that notice.
     pub deadline: Option<Timestamp>,
-    /// Its tags.
-    pub tags: Arc<BTreeMap<String, String>>,
+    /// Whether it goes because the price rose above its own limit.
+    pub by_price: bool,
+    /// When it last began to stop, if it has not been started since.
+    pub halted: Option<Timestamp>,
+    /// When it began to end for good.
+    pub leaving: Option<Timestamp>,
+    /// When it ended, or will have.
+    pub ended: Option<Timestamp>,
+    /// Its tags: they fade some time after its end, where the cloud's do.
+    pub tags: Arc<Tags>,
     /// The user's own labels.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Arc<Tags>,
     /// Its address inside, once it runs.
     pub private_ip: Option<IpAddr>,
     /// Its public address, if it has one.
@@ -52,16 +76,7 @@ pub struct Whose<'a> {
     pub region: Option<&'a str>,
 }
 
-impl Whose<'_> {
-    fn are(&self, tags: &BTreeMap<String, String>) -> bool {
-        let has = |key: &str, wanted: Option<&str>| {
-            wanted.is_none_or(|wanted| tags.get(key).is_some_and(|value| value == wanted))
-        };
-        has(tag::OWNER, self.owner) && has(tag::FLEET, self.fleet)
-    }
-}
-
-/// A disk or an address that outlived its machine.
+/// A disk or an address without a machine: one that outlived it, or was made by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Leftover {
     /// What it is.
@@ -71,7 +86,7 @@ pub struct Leftover {
     /// Where it is.
     pub region: Region,
     /// Its tags.
-    pub tags: Arc<BTreeMap<String, String>>,
+    pub tags: Arc<Tags>,
     /// What an hour costs.
     pub price: UsdPerHour,
 }
@@ -82,33 +97,52 @@ impl Kernel {
     pub fn machines(&self, whose: &Whose<'_>) -> Vec<MachineView> {
         let at = self.seen_at();
         let mut views = Vec::new();
-        let mut add = |lot: u32| {
-            let lot = &self.lots[lot as usize];
-            let faded = lot.left == 0 && at >= lot.gone_at + self.setup.rules.ended_listed;
-            if !faded && whose.are(&lot.tags) {
+        let mut add = |index: u32| {
+            let lot = &self.lots[index as usize];
+            if self.lists(index, at, whose) {
                 // A filter hides how many there are: say it, or a list of 100,000 is moved about
                 // many times while it grows.
                 views.reserve(lot.left as usize);
-                views.extend(lot.machines().filter(|m| self.shows(*m, at, whose)).map(|m| self.view(m, at)));
+                let mixed = self.mixed.contains(&index);
+                let shown = lot.machines().filter(|m| self.shows(*m, at, whose, mixed));
+                views.extend(shown.map(|m| self.view(m, at)));
             }
         };
         match whose.owner {
-            Some(owner) => self.by_owner.get(owner).into_iter().flatten().for_each(|lot| add(*lot)),
             None => (0..self.lots.len() as u32).for_each(add),
+            Some(owner) => {
+                let born: &[u32] = self.by_owner.get(owner).map_or(&[], Vec::as_slice);
+                match self.mixed.is_empty() {
+                    true => born.iter().for_each(|lot| add(*lot)),
+                    // Launches of others may have machines that are this owner's by now.
+                    false => {
+                        let lots: std::collections::BTreeSet<u32> =
+                            born.iter().chain(&self.mixed).copied().collect();
+                        lots.into_iter().for_each(add);
+                    }
+                }
+            }
         }
         views
     }
 
-    /// How many events the log has.
-    pub fn events_count(&self) -> u64 {
-        self.events.len() as u64
+    /// At most so many machines of such a list, from a number on: one page, for the cost of a
+    /// page. The next one begins after the last one's number.
+    pub fn machines_from(&self, whose: &Whose<'_>, from: u32, most: usize) -> Vec<MachineView> {
+        let at = self.seen_at();
+        let first = self.lots.partition_point(|lot| lot.first + lot.count <= from);
+        let lots = (first as u32..self.lots.len() as u32).filter(|lot| self.lists(*lot, at, whose));
+        let machines = lots.flat_map(|index| {
+            let (lot, mixed) = (&self.lots[index as usize], self.mixed.contains(&index));
+            lot.machines().filter(move |m| *m >= from && self.shows(*m, at, whose, mixed))
+        });
+        machines.take(most).map(|m| self.view(m, at)).collect()
     }
 
     /// One machine, if a list of the cloud shows it.
     pub fn machine(&self, id: &str, whose: &Whose<'_>) -> Option<MachineView> {
         let (m, at) = (*self.by_id.get(id)?, self.seen_at());
-        let lot = &self.lots[self.machines[m as usize].lot as usize];
-        (whose.are(&lot.tags) && self.shows(m, at, whose)).then(|| self.view(m, at))
+        self.shows(m, at, whose, true).then(|| self.view(m, at))
     }
 
     /// Where a machine is, or was; `None` for an id that never was.
@@ -128,11 +162,23 @@ impl Kernel {
         self.now - self.trouble.stale()
     }
 
-    fn shows(&self, m: u32, at: Timestamp, whose: &Whose<'_>) -> bool {
+    /// Whether a list may show machines of a launch.
+    fn lists(&self, index: u32, at: Timestamp, whose: &Whose<'_>) -> bool {
+        let lot: &Lot = &self.lots[index as usize];
+        let faded = lot.left == 0 && at >= lot.gone_at + self.setup.rules.ended_listed;
+        !faded && (whose.are(&lot.tags) || self.mixed.contains(&index))
+    }
+
+    /// Whether a list shows a machine. Its tags are looked at when its launch does not tell them.
+    fn shows(&self, m: u32, at: Timestamp, whose: &Whose<'_>, mixed: bool) -> bool {
         let machine = &self.machines[m as usize];
         machine.visible_at <= at
-            && machine.ended_at.is_none_or(|ended| at < ended + self.setup.rules.ended_listed)
+            && machine.ended_at.is_none_or(|ended| {
+                at < ended + self.setup.rules.ended_listed
+                    && (!self.has_faded(machine, at) || whose.are(&Tags::new()))
+            })
             && whose.region.is_none_or(|region| self.offer(machine.pool).region.as_str() == region)
+            && (!mixed || whose.are(self.machine_tags(m)))
     }
 
     pub(crate) fn view(&self, m: u32, at: Timestamp) -> MachineView {
@@ -141,142 +187,63 @@ impl Kernel {
         let offer = self.offer(machine.pool);
         let state = machine.state_at(at);
         let up = state > InstanceState::Pending && state < InstanceState::Terminated;
-        let host = m.to_be_bytes();
-        let ip =
-            |high: [u8; 2], on: bool| on.then(|| Ipv4Addr::new(high[0], high[1], host[2], host[3]).into());
-        let lines = machine.lines.0 as usize + 1..machine.lines.1 as usize;
+        let public = up && state != InstanceState::Stopped && lot.spec.public_ip;
+        let [_, high, middle, low] = m.to_be_bytes();
+        let private_ip = up.then(|| Ipv4Addr::new(10, high, middle, low).into());
+        let halt = machine.halts.last();
+        let extras = machine.lines.0 as usize + 1..machine.lines.1 as usize;
         MachineView {
             id: machine.id.clone(),
+            number: m,
+            launch: machine.lot,
+            index: m - lot.first,
             offer: offer.id(),
             region: offer.region.clone(),
             state,
             cause: machine.cause,
-            price: self.lines[machine.lines.0 as usize].price,
-            extras: self.lines[lines].iter().map(|line| line.price).sum(),
+            price: self.lines[machine.start_lines().0 as usize].price,
+            extras: self.lines[extras].iter().map(|line| line.price).sum(),
+            disk_gib: lot.spec.disk_gib,
             launched: lot.at,
+            started: halt.and_then(|halt| halt.again).map_or(lot.at, |again| again.at),
+            running_at: machine.running_since(at),
+            advised: self.advised.get(&m).copied(),
+            noticed: machine.notice.map(|(given, _)| given),
             deadline: machine.notice.map(|(_, deadline)| deadline),
-            tags: lot.tags.clone(),
+            by_price: machine.by_price,
+            halted: halt.filter(|halt| halt.again.is_none()).map(|halt| halt.from),
+            leaving: machine.leaving_at,
+            ended: machine.ended_at,
+            tags: self.machine_tags_at(m, at).clone(),
             labels: lot.spec.labels.clone(),
-            private_ip: ip([10, host[1]], up),
-            public_ip: ip([198, 18 + (host[1] & 1)], up && lot.spec.public_ip),
+            private_ip,
+            public_ip: public.then(|| Self::public_ip(m)),
         }
     }
 
-    /// Disks and addresses that outlived their machines.
+    /// The public address that a machine gets, if it gets one: in 198.18.0.0/15.
+    pub(crate) fn public_ip(m: u32) -> IpAddr {
+        let [_, high, middle, low] = m.to_be_bytes();
+        Ipv4Addr::new(198, 18 + (high & 1), middle, low).into()
+    }
+
+    /// Disks and addresses without a machine: those that outlived theirs, and those that were made
+    /// by themselves, by their id.
     pub fn leftovers(&self, whose: &Whose<'_>) -> Vec<Leftover> {
-        let left = self.leftovers.iter().filter_map(|(id, line)| {
-            let line = &self.lines[*line as usize];
-            let machine = &self.machines[line.machine as usize];
-            let (tags, region) = (&self.lots[machine.lot as usize].tags, &self.offer(machine.pool).region);
-            let here = whose.region.is_none_or(|wanted| region.as_str() == wanted);
-            (here && whose.are(tags)).then(|| Leftover {
-                kind: line.kind,
+        let open = |line: &u32| self.lines[*line as usize].is_open(self.now);
+        let things = self.by_thing.iter().map(|(id, thing)| (id, self.things[*thing as usize].line));
+        let left = self.leftovers.iter().map(|(id, line)| (id, *line)).chain(things);
+        let shown = left.filter(|(_, line)| open(line)).filter_map(|(id, line)| {
+            let (shown, tags) = (&self.lines[line as usize], self.line_tags(line));
+            let region = self.line_region(shown);
+            whose.is(tags, region.as_str()).then(|| Leftover {
+                kind: shown.kind,
                 id: id.clone(),
                 region: region.clone(),
                 tags: tags.clone(),
-                price: line.price,
+                price: shown.price,
             })
         });
-        left.collect()
-    }
-
-    /// The offers that match, with today's price and, where the cloud says it, what is sold out.
-    pub fn offers(&mut self, matches: impl Fn(&Offer) -> bool) -> Vec<Offer> {
-        let catalog = self.setup.catalog.clone();
-        let mut offers = Vec::new();
-        for (pool, offer) in (0u32..).zip(catalog.offers()) {
-            if self.in_scope(&offer.region) && matches(offer) {
-                let mut offer = offer.clone();
-                self.refresh(pool);
-                offer.price = self.pools[pool as usize].price(self.now);
-                offer.availability = self.availability(pool, &offer);
-                offers.push(offer);
-            }
-        }
-        offers
-    }
-
-    fn availability(&self, pool: u32, offer: &Offer) -> Availability {
-        if !self.setup.rules.tells_sold_out {
-            return Availability::Unknown;
-        }
-        let faulty = self.trouble.room(offer).is_some_and(|(room, _)| room == 0);
-        match faulty || self.trouble.restricted(offer) || self.pools[pool as usize].room() == 0 {
-            true => Availability::SoldOut,
-            false => Availability::Open,
-        }
-    }
-
-    /// How likely `count` instances of an offer can be had, 0 to 100; `None` for an unknown offer.
-    pub fn score(&mut self, id: &OfferId, count: u32) -> Option<u8> {
-        let pool = self.setup.catalog.offer_index(id)? as u32;
-        self.refresh(pool);
-        let faulty = self.trouble.room(self.offer(pool)).map_or(u32::MAX, |(room, _)| room);
-        let room = self.pools[pool as usize].room().min(faulty);
-        let share = u64::from(room) * 100 / u64::from(count.max(1));
-        Some(share.min(100) as u8)
-    }
-
-    /// What an hour of an offer costs now; `None` for what is not sold, or has no known price.
-    pub fn price(&self, id: &OfferId) -> Option<UsdPerHour> {
-        let pool = self.setup.catalog.offer_index(id)?;
-        self.pools[pool].price(self.now).known()
-    }
-
-    /// How many machines a pool holds at most, and how many are in it; `None` for what is not sold.
-    pub fn pool(&self, id: &OfferId) -> Option<(u32, u32)> {
-        let pool = &self.pools[self.setup.catalog.offer_index(id)?];
-        Some((pool.size, pool.used))
-    }
-
-    /// A quota's limit and what is used of it, in vCPUs.
-    pub fn quota(&self, id: &str) -> Option<(u32, u32)> {
-        self.quotas.get(id).map(|quota| (quota.limit, quota.used))
-    }
-
-    /// The log after event number `after`, oldest first.
-    pub fn events_after(&self, after: u64) -> Vec<WorldEvent> {
-        let from = usize::try_from(after).unwrap_or(usize::MAX).min(self.events.len());
-        (after + 1..).zip(&self.events[from..]).map(|(number, event)| self.tell(number, event)).collect()
-    }
-
-    /// The steps of reclaims after event number `after`, oldest first, and the number of the last
-    /// event.
-    pub fn reclaims_after(&self, after: u64, whose: &Whose<'_>) -> (Vec<WorldEvent>, u64) {
-        let from = usize::try_from(after).unwrap_or(usize::MAX).min(self.events.len());
-        let told = (after + 1..).zip(&self.events[from..]).filter(|(_, event)| {
-            let step = matches!(event.kind, EventKind::Rebalance | EventKind::Notice | EventKind::Reclaim);
-            step && match event.about {
-                About::Machine(m) => whose.are(&self.lots[self.machines[m as usize].lot as usize].tags),
-                About::Fault(_) => false,
-            }
-        });
-        (told.map(|(number, event)| self.tell(number, event)).collect(), self.events.len() as u64)
-    }
-
-    fn tell(&self, number: u64, event: &Event) -> WorldEvent {
-        let (instance, market, deadline, detail) = match &event.about {
-            About::Fault(detail) => (None, None, None, detail.to_string()),
-            About::Machine(m) => {
-                let machine = &self.machines[*m as usize];
-                let notice = machine.notice.filter(|_| event.kind == EventKind::Notice);
-                let detail = match event.kind {
-                    EventKind::Notice | EventKind::Reclaim if machine.by_price => {
-                        self.setup.rules.reason_price
-                    }
-                    EventKind::Notice | EventKind::Reclaim => self.setup.rules.reason_capacity,
-                    _ => "",
-                };
-                let market = self.offer(machine.pool).market;
-                (Some(machine.id.clone()), Some(market), notice.map(|(_, end)| end), detail.to_owned())
-            }
-        };
-        WorldEvent { number, at: event.at, kind: event.kind, instance, market, deadline, detail }
-    }
-
-    /// The zones of a region, in order.
-    pub fn zones(&self, region: &str) -> Vec<Zone> {
-        let zones = self.setup.catalog.zones().iter().filter(|spec| spec.region.as_str() == region);
-        zones.map(|spec| spec.zone.clone()).collect()
+        shown.collect()
     }
 }

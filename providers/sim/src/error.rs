@@ -53,6 +53,14 @@ pub(crate) fn refused(rules: &Rules, refusal: Refusal) -> Error {
             .with("id", id)
             .with("code", codes.in_use)
             .retrying(Retry::After(None)),
+        // A machine that was stopped: no operation of ours starts one again.
+        Refusal::Full(why) => {
+            Error::new(ErrorKind::NoCapacity, "there is no room to start it again").closing(why.scope())
+        }
+        Refusal::WrongState { id, state, action } => {
+            let message = format!("the instance is {state}: that is no state to {action} it");
+            Error::new(ErrorKind::Conflict, message).with("id", id)
+        }
         // In the cloud's own words.
         Refusal::Coded { status, code, message } => {
             failed(status, &message).with("status", status).with("code", code)

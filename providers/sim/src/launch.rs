@@ -101,6 +101,7 @@ fn order(kernel: &Kernel, request: &LaunchRequest) -> std::result::Result<Order,
     let handle = request.prepared.handles.get(&request.region).map_or("", String::as_str);
     let spec = kernel.template(handle)?.clone();
     let native_expiry = request.expires.filter(|_| kernel.rules().native_expiry);
+    let tags = Arc::new(tag::of_launch(&request.token, request.expires));
     Ok(Order {
         token: Some(request.token.to_string()),
         region: request.region.clone(),
@@ -110,7 +111,9 @@ fn order(kernel: &Kernel, request: &LaunchRequest) -> std::result::Result<Order,
         count_min: request.count_min,
         spread: request.spread,
         spec,
-        tags: Arc::new(tag::of_launch(&request.token, request.expires)),
+        disk_tags: tags.clone(),
+        interface_tags: tags.clone(),
+        tags,
         native_expiry,
         name_prefix: format!("{}-{}", request.token.owner(), request.token.fleet()),
     })
@@ -174,6 +177,7 @@ fn fixtures(
         delete_with_instance: true,
         labels: Arc::new(blueprint.labels.clone()),
         holds: Vec::new(),
+        ..MachineSpec::default()
     };
     let content = content_digest(blueprint);
     let mut list = Vec::new();

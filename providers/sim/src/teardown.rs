@@ -124,10 +124,8 @@ impl SimProvider {
         let action = convert::delete_action(self.client.rules().cloud, resource.kind);
         let call = Call::write(action, resource.region.as_str(), 0);
         let delete = |kernel: &mut Kernel| match resource.kind {
-            ResourceKind::Disk | ResourceKind::Address => {
-                kernel.delete_leftover(&resource.id);
-                Ok(())
-            }
+            ResourceKind::Disk => kernel.delete_disk(&resource.id).map(|_| ()),
+            ResourceKind::Address => kernel.delete_address(&resource.id).map(|_| ()),
             _ => kernel.delete_fixture(&resource.id).map(|_| ()),
         };
         operation.try_call(call, delete).await

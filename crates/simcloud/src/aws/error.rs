@@ -1,4 +1,4 @@
-use crate::refusal::Refusal;
+use crate::refusal::{Closed, Refusal};
 use crate::rules::Rules;
 
 /// What an answer says that is none: EC2's code, the HTTP status and a sentence.
@@ -68,6 +68,24 @@ pub(crate) fn fault(rules: &Rules, refusal: Refusal) -> Fault {
         }
         Refusal::InUse { id, .. } => {
             (400, codes.in_use.to_owned(), format!("resource {id} has a dependent object"), false)
+        }
+        Refusal::Full(Closed::Quota { needed, limit, used, .. }) => {
+            let message = format!(
+                "You have requested more vCPU capacity ({needed}) than your current vCPU limit of {limit} allows; {used} are in use."
+            );
+            (400, codes.quota_on_demand.to_owned(), message, false)
+        }
+        Refusal::Full(Closed::Price { .. }) => {
+            (400, codes.price_max.to_owned(), "The Spot price is above your maximum price.".to_owned(), false)
+        }
+        Refusal::Full(_) => {
+            let message = "There is no capacity available that matches your request.";
+            (500, codes.capacity_on_demand.to_owned(), message.to_owned(), false)
+        }
+        Refusal::WrongState { id, action, .. } => {
+            let done = if action == "stop" { "stopped" } else { "started" };
+            let message = format!("The instance '{id}' is not in a state from which it can be {done}.");
+            (400, "IncorrectInstanceState".to_owned(), message, false)
         }
         Refusal::State { message } => (500, "InternalError".to_owned(), message, false),
     };

@@ -59,6 +59,18 @@ impl PriceProcess {
         }
     }
 
+    /// Since when the price of a time has stood, as far as steps go; `None` for ever.
+    pub(super) fn since(&self, at: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Moving { key, pace, .. } => pace.since(*key, at),
+            Self::Steps { steps, .. } => {
+                let next = steps.partition_point(|(since, _)| *since <= at);
+                next.checked_sub(1).map(|last| steps[last].0)
+            }
+        }
+    }
+
     /// When the price may move next; `None` when it never will.
     pub(super) fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         match self {
@@ -92,7 +104,7 @@ impl Pace {
     }
 
     fn price(self, base: UsdPerHour, key: u64, at: Timestamp) -> UsdPerHour {
-        let step = (at.as_second() + self.shift(key)).div_euclid(self.step_s);
+        let step = self.step(key, at);
         let (knot, part) = (step.div_euclid(self.knot), step.rem_euclid(self.knot));
         let height = |knot: i64| unit(mix(key ^ mix(knot as u64))) * 2.0 - 1.0;
         let part = part as f64 / self.knot as f64;
@@ -100,8 +112,19 @@ impl Pace {
         UsdPerHour::from_micros((base.micros() as f64 * (1.0 + shift)).round() as i64)
     }
 
+    fn since(self, key: u64, at: Timestamp) -> Option<Timestamp> {
+        self.begin(key, self.step(key, at))
+    }
+
     fn next(self, key: u64, after: Timestamp) -> Option<Timestamp> {
-        let step = (after.as_second() + self.shift(key)).div_euclid(self.step_s) + 1;
+        self.begin(key, self.step(key, after) + 1)
+    }
+
+    fn step(self, key: u64, at: Timestamp) -> i64 {
+        (at.as_second() + self.shift(key)).div_euclid(self.step_s)
+    }
+
+    fn begin(self, key: u64, step: i64) -> Option<Timestamp> {
         Timestamp::from_second(step * self.step_s - self.shift(key)).ok()
     }
 }

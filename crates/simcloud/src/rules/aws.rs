@@ -13,6 +13,7 @@ pub(super) fn aws() -> Rules {
         stop: Range::seconds(30, 90),
         visible_after: Range::seconds(0, 3),
         ended_listed: HOUR,
+        tags_kept: Some(10 * MINUTE),
         notice: Notice {
             lead: Duration::from_secs(120),
             short_share: 0.0,
@@ -37,6 +38,7 @@ pub(super) fn aws() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(5_000),
         },
+        address_stays: false,
         launch_max: 1_000,
         terminate_max: 1_000,
         page_size: 1_000,

@@ -13,6 +13,7 @@ pub(super) fn azure() -> Rules {
         stop: Range::seconds(30, 120),
         visible_after: Range::seconds(0, 5),
         ended_listed: Duration::ZERO,
+        tags_kept: None,
         notice: Notice {
             lead: Duration::from_secs(30),
             short_share: 0.3,
@@ -37,6 +38,7 @@ pub(super) fn azure() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(5_000),
         },
+        address_stays: true,
         launch_max: 10_000,
         terminate_max: 100,
         page_size: 1_000,

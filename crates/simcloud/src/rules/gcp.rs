@@ -13,6 +13,7 @@ pub(super) fn gcp() -> Rules {
         stop: Range::seconds(15, 60),
         visible_after: Range::seconds(0, 1),
         ended_listed: Duration::ZERO,
+        tags_kept: None,
         notice: Notice {
             lead: Duration::from_secs(30),
             short_share: 0.1,
@@ -37,6 +38,7 @@ pub(super) fn gcp() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(2_500),
         },
+        address_stays: true,
         launch_max: 1_000,
         terminate_max: 1,
         page_size: 500,

@@ -13,6 +13,7 @@ pub(super) fn neutral() -> Rules {
         stop: Range::seconds(5, 5),
         visible_after: Range::seconds(0, 0),
         ended_listed: 10 * MINUTE,
+        tags_kept: None,
         notice: Notice {
             lead: Duration::from_secs(30),
             short_share: 0.0,
@@ -37,6 +38,7 @@ pub(super) fn neutral() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(5_000),
         },
+        address_stays: true,
         launch_max: 10_000,
         terminate_max: 1_000,
         page_size: 1_000,

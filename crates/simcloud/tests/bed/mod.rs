@@ -55,6 +55,7 @@ impl Bed {
 
     pub(crate) fn order(&self, market: Market, count: u32) -> Order {
         let offers = self.offers(market);
+        let tags = Arc::new(BTreeMap::from([(tag::OWNER.to_owned(), "ada".to_owned())]));
         Order {
             token: None,
             region: offers[0].region.clone(),
@@ -64,7 +65,9 @@ impl Bed {
             count_min: 1,
             spread: Spread::Even,
             spec: MachineSpec { disk_gib: 10, public_ip: true, ..MachineSpec::default() },
-            tags: Arc::new(BTreeMap::from([(tag::OWNER.to_owned(), "ada".to_owned())])),
+            disk_tags: tags.clone(),
+            interface_tags: tags.clone(),
+            tags,
             native_expiry: None,
             name_prefix: "ada-words".to_owned(),
         }

@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use skyfleet_core::{InstanceState, Timestamp};
+
+use crate::event::{About, EventKind};
+use crate::kernel::{Due, Kernel};
+use crate::ledger::LineKind;
+use crate::machine::{EndCause, Halt, Restart};
+use crate::order::{OnReclaim, OnShutdown};
+use crate::refusal::{Closed, Refusal};
+
+impl Kernel {
+    /// Stops a machine, which can be started again. From now on it costs nothing but its disk; once
+    /// it is down, its place and its quota are free. Stopping one that stops or has stopped changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] for an id that never was; [`Refusal::WrongState`] for a machine that
+    /// has not come up yet or is ending; [`Refusal::Invalid`] for a spot machine that a reclaim
+    /// would end (EC2: a one-time request).
+    pub fn stop(&mut self, id: &str) -> Result<(), Refusal> {
+        let m = self.numbered(id)?;
+        match self.state_of(m) {
+            (InstanceState::Stopping | InstanceState::Stopped, false) => Ok(()),
+            (InstanceState::Running, _) if !self.can_stop(m) => {
+                let message =
+                    format!("{id} is a spot instance that ends when it is taken back: it cannot be stopped");
+                Err(Refusal::Invalid { field: "instance", message })
+            }
+            (InstanceState::Running, _) => {
+                self.stop_now(m);
+                Ok(())
+            }
+            (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "stop" }),
+        }
+    }
+
+    /// Starts a machine that was stopped, at today's price. Starting one that comes up or runs
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] for an id that never was; [`Refusal::WrongState`] for a machine that is
+    /// going down or has ended; [`Refusal::Full`] when its pool or its quota has no room.
+    pub fn start(&mut self, id: &str) -> Result<(), Refusal> {
+        let m = self.numbered(id)?;
+        match self.state_of(m) {
+            (InstanceState::Pending | InstanceState::Running, _) => Ok(()),
+            (InstanceState::Stopped, _) => self.start_again(m).map_err(Refusal::Full),
+            (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "start" }),
+        }
+    }
+
+    /// The system of a machine shuts down by itself after a while, as a command in it said.
+    pub(crate) fn plan_shutdown(&mut self, id: &str, after: Duration) {
+        let Some(&m) = self.by_id.get(id) else { return };
+        let at = self.now + after;
+        self.shutdowns.insert(m, at);
+        self.at(at, Due::Shutdown(m));
+    }
+
+    /// A command in the machine took a planned shutdown back.
+    pub(crate) fn cancel_shutdown(&mut self, id: &str) {
+        if let Some(m) = self.by_id.get(id) {
+            self.shutdowns.remove(m);
+        }
+    }
+
+    /// The moment of a planned shutdown has come, unless it was taken back or put off.
+    pub(crate) fn shutdown_comes(&mut self, m: u32) {
+        if self.shutdowns.get(&m).is_none_or(|at| *at > self.now) {
+            return;
+        }
+        self.shutdowns.remove(&m);
+        if !self.machines[m as usize].state_at(self.now).is_alive() {
+            return;
+        }
+        let lot = self.machines[m as usize].lot;
+        match self.lots[lot as usize].spec.on_shutdown {
+            OnShutdown::Stop if self.can_stop(m) => self.stop_now(m),
+            _ => self.end(m, EndCause::Shutdown),
+        }
+    }
+
+    /// The machine goes down: from here on it is not paid, and an automatic address is gone.
+    pub(crate) fn halt(&mut self, m: u32, down_at: Timestamp, reclaimed: bool) {
+        self.leave_seat(m);
+        self.close_start(m, reclaimed);
+        if !self.keeps_address(m) {
+            let open = |line: &u32| {
+                let line = &self.lines[*line as usize];
+                line.kind == LineKind::Address && line.until.is_none()
+            };
+            for line in self.lines_of(m).filter(open).collect::<Vec<_>>() {
+                self.lines[line as usize].until = Some(self.now);
+            }
+        }
+        let from = self.now;
+        let machine = &mut self.machines[m as usize];
+        let (notice, by_price) = (machine.notice, machine.by_price);
+        machine.halts.push(Halt { from, down_at, notice, by_price, again: None });
+        self.at(down_at, Due::Halted(m));
+    }
+
+    /// The machine is down: its place and its quota are free. One that was ended meanwhile keeps
+    /// them until it is gone.
+    pub(crate) fn halted(&mut self, m: u32) {
+        if self.machines[m as usize].leaving_at.is_none() {
+            self.free(m);
+            self.stirred.insert(self.machines[m as usize].pool);
+        }
+    }
+
+    fn stop_now(&mut self, m: u32) {
+        self.log(EventKind::Stop, About::Machine(m));
+        self.stop_process(m);
+        let stop = self.setup.rules.stop.draw(&mut self.rng);
+        self.halt(m, self.now + stop, false);
+    }
+
+    fn start_again(&mut self, m: u32) -> Result<(), Closed> {
+        let (pool, lot) = (self.machines[m as usize].pool, self.machines[m as usize].lot);
+        self.refresh(pool);
+        let price_max = self.caps.get(&m).copied();
+        if let (0, Some(why)) = self.room(pool, price_max, 1) {
+            return Err(why);
+        }
+        self.occupy(pool, 1, false);
+        self.caps.remove(&m);
+        self.take_seat(m, price_max);
+        let (now, boot, prices) = (self.now, self.boot_delay(), self.prices(pool, 0));
+        let running_at = now + boot.draw(&mut self.rng);
+        let first = self.lines.len() as u32;
+        self.open_line(LineKind::Instance, m, prices.instance, running_at);
+        if self.lots[lot as usize].spec.public_ip && !self.keeps_address(m) {
+            self.open_line(LineKind::Address, m, prices.address, now);
+        }
+        let lines = (first, self.lines.len() as u32);
+        self.advised.remove(&m);
+        self.shutdowns.remove(&m);
+        let machine = &mut self.machines[m as usize];
+        (machine.notice, machine.by_price, machine.placed) = (None, false, true);
+        if let Some(halt) = machine.halts.last_mut() {
+            halt.again = Some(Restart { at: now, running_at, lines });
+        }
+        self.log(EventKind::Start, About::Machine(m));
+        // User data run once in the life of a machine (cloud-init): here only if the first start
+        // ended before they began.
+        if !self.machines[m as usize].booted {
+            self.plan_boot(m, running_at);
+        }
+        Ok(())
+    }
+
+    fn can_stop(&self, m: u32) -> bool {
+        !self.is_spot(m) || self.on_reclaim(m) == OnReclaim::Stop
+    }
+
+    /// An address of its own stays with a machine that stops.
+    fn keeps_address(&self, m: u32) -> bool {
+        let spec = &self.lots[self.machines[m as usize].lot as usize].spec;
+        self.setup.rules.address_stays && !spec.delete_with_instance
+    }
+
+    fn numbered(&self, id: &str) -> Result<u32, Refusal> {
+        self.by_id.get(id).copied().ok_or_else(|| Refusal::Unknown {
+            what: "instance",
+            name: id.to_owned(),
+            nearest: Vec::new(),
+        })
+    }
+
+    /// Where a machine stands, and whether it is ending for good.
+    fn state_of(&self, m: u32) -> (InstanceState, bool) {
+        let machine = &self.machines[m as usize];
+        (machine.state_at(self.now), machine.leaving_at.is_some())
+    }
+}
