@@ -12,8 +12,9 @@ use crate::state::{Inner, since};
 /// How long a teardown keeps at it before it reports what is left.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// How long it waits between two looks, at first and at most.
-const WAIT_FIRST: Duration = Duration::from_secs(2);
+/// How long it waits between two looks, at first and at most: no cloud ends a machine in less, and
+/// each look is a call in each region.
+const WAIT_FIRST: Duration = Duration::from_secs(10);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What a teardown did, and what proves that it is done.
@@ -140,8 +141,11 @@ impl Inner {
         self.terminate(progress).await?;
 
         let now = self.clock.now();
-        let is_due = |r: &Resource| {
-            r.kind != ResourceKind::Instance || progress.resources.get(r).is_none_or(|at| is_due(*at, now))
+        let ends = rest.iter().any(|r| r.kind == ResourceKind::Instance);
+        // What instances still use is asked for again when they are gone.
+        let is_due = |r: &Resource| match r.kind {
+            ResourceKind::Instance => progress.resources.get(r).is_none_or(|at| is_due(*at, now)),
+            _ => !ends || !progress.reasons.contains_key(r),
         };
         let due: Vec<Resource> = rest.into_iter().filter(is_due).collect();
         let instances = due.iter().filter(|r| r.kind == ResourceKind::Instance);
