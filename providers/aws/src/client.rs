@@ -1,6 +1,7 @@
 //! The only way to AWS.
 
 mod http;
+pub(crate) mod market;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,7 +70,7 @@ impl Client {
     /// files, SSO, containers and metadata service. The layers own all retries and limits, so the
     /// SDK's are off.
     pub(crate) async fn sdk(&self) -> Result<&SdkConfig> {
-        self.0.sdk.get_or_try_init(|| self.load()).await
+        self.0.sdk.get_or_try_init(|| Box::pin(self.load())).await
     }
 
     async fn load(&self) -> Result<SdkConfig> {

@@ -5,6 +5,8 @@
 //! | `config` | the settings below `[providers.aws]` |
 //! | `client` | the only way to AWS: HTTP, credentials, regions, calls |
 //! | `catalog` | what can be bought: offers and signals |
+//! | `prices`, `quotas`, `extras` | what it costs now and cost when, what the account may have, disks and addresses |
+//! | `kept` | answers that stay true for a while |
 //! | `launch` | preparing, launching, listing |
 //! | `preemption` | what EC2 takes back, seen from outside the machine |
 //! | `notice` | the same, seen from the machine itself |
@@ -16,8 +18,12 @@ mod catalog;
 mod client;
 mod config;
 mod error;
+mod extras;
+mod kept;
 mod launch;
 mod preemption;
+mod prices;
+mod quotas;
 mod teardown;
 
 use std::sync::Arc;
@@ -26,6 +32,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result, SystemClock};
 
+use catalog::Catalogue;
 use client::Client;
 pub use client::http_client;
 pub use config::{Cidr, Named, Settings};
@@ -37,20 +44,26 @@ fn connect(settings: &toml::Table) -> Result<Connected> {
     let settings = Settings::parse(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let client = Client::new(None, settings, clock.clone());
-    Ok(Connected { provider: Arc::new(AwsProvider { client }), clock })
+    Ok(Connected { provider: Arc::new(AwsProvider::over(client)), clock })
 }
 
 /// The four contracts over Amazon EC2.
 #[derive(Clone, Debug)]
 pub struct AwsProvider {
     client: Client,
+    /// What search has learnt: all clones share it.
+    catalogue: Arc<Catalogue>,
 }
 
 impl AwsProvider {
     /// A provider over an SDK config of one's own: other credentials, another endpoint, another
     /// HTTP client. Retries and timeouts are the provider's, whatever the config says.
     pub fn new(sdk: SdkConfig, settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        Self { client: Client::new(Some(sdk), settings, clock) }
+        Self::over(Client::new(Some(sdk), settings, clock))
+    }
+
+    fn over(client: Client) -> Self {
+        Self { catalogue: Arc::new(Catalogue::new(client.clone())), client }
     }
 }
 
