@@ -1,5 +1,7 @@
 use crate::aws::error::coded;
-use crate::aws::{Request, group_changes, groups, images, network, template_versions, templates};
+use crate::aws::{
+    Request, group_changes, groups, images, keys, network, placement, template_versions, templates,
+};
 use crate::refusal::Refusal;
 
 /// Answers an action of the EC2 Query API.
@@ -8,6 +10,11 @@ pub(crate) type Action = fn(&Request<'_>) -> Result<String, Refusal>;
 /// Where an action is answered; `None` for one that is not simulated.
 pub(crate) fn find(action: &str) -> Option<Action> {
     ACTIONS.binary_search_by_key(&action, |(name, _)| name).ok().map(|at| ACTIONS[at].1)
+}
+
+/// The names of all, in their order.
+pub(crate) fn names() -> Vec<&'static str> {
+    ACTIONS.iter().map(|(name, _)| *name).collect()
 }
 
 /// Answers a request: with what EC2 says when there is no such action, if there is none.
@@ -26,18 +33,25 @@ pub(crate) fn answer(request: &Request<'_>) -> Result<String, Refusal> {
 const ACTIONS: &[(&str, Action)] = &[
     ("AuthorizeSecurityGroupEgress", group_changes::authorize_egress),
     ("AuthorizeSecurityGroupIngress", group_changes::authorize_ingress),
+    ("CreateKeyPair", keys::create),
     ("CreateLaunchTemplate", templates::create),
     ("CreateLaunchTemplateVersion", template_versions::create),
+    ("CreatePlacementGroup", placement::create),
     ("CreateSecurityGroup", groups::create),
+    ("DeleteKeyPair", keys::delete),
     ("DeleteLaunchTemplate", templates::delete),
     ("DeleteLaunchTemplateVersions", template_versions::delete),
+    ("DeletePlacementGroup", placement::delete),
     ("DeleteSecurityGroup", groups::delete),
     ("DescribeImages", images::describe),
+    ("DescribeKeyPairs", keys::describe),
     ("DescribeLaunchTemplateVersions", template_versions::describe),
     ("DescribeLaunchTemplates", templates::describe),
+    ("DescribePlacementGroups", placement::describe),
     ("DescribeSecurityGroups", groups::describe),
     ("DescribeSubnets", network::describe_subnets),
     ("DescribeVpcs", network::describe_vpcs),
+    ("ImportKeyPair", keys::import),
     ("ModifyLaunchTemplate", templates::modify),
     ("RevokeSecurityGroupEgress", group_changes::revoke_egress),
     ("RevokeSecurityGroupIngress", group_changes::revoke_ingress),

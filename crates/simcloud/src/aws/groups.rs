@@ -46,31 +46,33 @@ pub(crate) struct Rule {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
+const DEFAULT: &str = "default";
+
 /// The id of a region's default group.
 pub(crate) fn default_id(region: &str) -> String {
     fixed_id("sg", &["default", region])
 }
 
-/// The groups of these ids, as `(id, name)`, for a launch.
+/// The group of this id, as `(id, name)`, for a launch.
 ///
 /// # Errors
 /// `InvalidGroup.NotFound`, `InvalidGroupId.Malformed`.
-pub(crate) fn exists<'a>(
-    state: &mut State,
-    region: &str,
-    ids: impl IntoIterator<Item = &'a str>,
-) -> Result<Vec<(String, String)>, Refusal> {
-    let groups = state.groups.of(region);
-    let named = |id: &str| groups.with_id(region, id).map(|group| (group.id.clone(), group.name.clone()));
-    ids.into_iter().map(named).collect()
+pub(crate) fn named_id(state: &State, region: &str, id: &str) -> Result<(String, String), Refusal> {
+    match id == default_id(region) {
+        true => Ok((id.to_owned(), DEFAULT.to_owned())),
+        false => state.groups.with_id(region, id).map(|group| (group.id.clone(), group.name.clone())),
+    }
 }
 
-/// The id of the group of the default VPC that has this name.
+/// The same by its name, in the default VPC.
 ///
 /// # Errors
 /// `InvalidGroup.NotFound`.
-pub(crate) fn named(state: &mut State, region: &str, name: &str) -> Result<String, Refusal> {
-    state.groups.of(region).with_name(region, name).map(|group| group.id.clone())
+pub(crate) fn named(state: &State, region: &str, name: &str) -> Result<(String, String), Refusal> {
+    match name == DEFAULT {
+        true => Ok((default_id(region), DEFAULT.to_owned())),
+        false => state.groups.with_name(region, name).map(|group| (group.id.clone(), group.name.clone())),
+    }
 }
 
 impl Groups {
@@ -88,7 +90,7 @@ impl Groups {
             Group {
                 rules: vec![rule(false, Permission::from_group(&id)), rule(true, Permission::anywhere())],
                 id,
-                name: "default".to_owned(),
+                name: DEFAULT.to_owned(),
                 description: "default VPC security group".to_owned(),
                 region: region.to_owned(),
             }

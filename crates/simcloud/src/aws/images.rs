@@ -18,12 +18,12 @@ pub(crate) struct Image {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) owner: &'static str,
-    pub(crate) arch: Arch,
+    pub(crate) architecture: Arch,
     /// `/dev/sda1`.
     pub(crate) root_device: &'static str,
     /// The least size of its root disk.
-    pub(crate) root_gib: u32,
-    pub(crate) snapshot_id: String,
+    pub(crate) disk_gib: u32,
+    pub(crate) snapshot: String,
     pub(crate) volume_type: &'static str,
     release: &'static Release,
 }
@@ -191,12 +191,12 @@ pub(crate) fn images(region: &str) -> impl Iterator<Item = Image> {
             let name = release.name.replace("{arch}", called);
             Image {
                 id: fixed_id("ami", &[region, &name]),
-                snapshot_id: fixed_id("snap", &[region, &name]),
+                snapshot: fixed_id("snap", &[region, &name]),
                 name,
                 owner: release.owner,
-                arch,
+                architecture: arch,
                 root_device: release.root_device,
-                root_gib: 8,
+                disk_gib: 8,
                 volume_type: release.volume_type,
                 release,
             }
@@ -210,16 +210,16 @@ pub(crate) fn images(region: &str) -> impl Iterator<Item = Image> {
 /// # Errors
 /// `InvalidAMIID.NotFound`, `InvalidAMIID.Malformed`; `InvalidParameterValue` for a parameter that
 /// does not exist.
-pub(crate) fn resolve(region: &str, image: &str) -> Result<Image, Refusal> {
-    let Some(name) = image.strip_prefix("resolve:ssm:") else { return find(region, image) };
+pub(crate) fn find(region: &str, image: &str) -> Result<Image, Refusal> {
+    let Some(name) = image.strip_prefix("resolve:ssm:") else { return with_id(region, image) };
     let name = name.rsplit_once(':').map_or(name, |(name, _version)| name);
     let id = parameters::image_of(region, name).ok_or_else(|| {
         invalid("ImageId", image, "an image id or resolve:ssm: with the name of a parameter that exists")
     })?;
-    find(region, &id)
+    with_id(region, &id)
 }
 
-fn find(region: &str, id: &str) -> Result<Image, Refusal> {
+fn with_id(region: &str, id: &str) -> Result<Image, Refusal> {
     if !is_id("ami", id) {
         let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
         return Err(coded(400, "InvalidAMIID.Malformed", message));
@@ -244,7 +244,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
     }
     let (images, next_token) = request.call(0, |_, _| {
         for id in &ids {
-            find(region, id)?;
+            with_id(region, id)?;
         }
         let owned = |image: &Image| {
             let by = |owner: &&str| *owner == image.owner || *owner == "amazon";
@@ -328,22 +328,22 @@ impl Image {
     }
 
     fn called(&self, template: &str) -> String {
-        template.replace("{arch}", self.release.arches[usize::from(self.arch != Arch::X86_64)])
+        template.replace("{arch}", self.release.arches[usize::from(self.architecture != Arch::X86_64)])
     }
 
     fn boot_mode(&self) -> &'static str {
-        self.release.boot_modes[usize::from(self.arch != Arch::X86_64)]
+        self.release.boot_modes[usize::from(self.architecture != Arch::X86_64)]
     }
 }
 
 impl Filtered for Image {
     fn values(&self, filter: &str) -> Option<Vec<Cow<'_, str>>> {
         let value: Cow<'_, str> = match filter {
-            "architecture" => arch_name(self.arch).into(),
+            "architecture" => arch_name(self.architecture).into(),
             "block-device-mapping.delete-on-termination" | "ena-support" | "is-public" => "true".into(),
             "block-device-mapping.device-name" | "root-device-name" => self.root_device.into(),
-            "block-device-mapping.snapshot-id" => self.snapshot_id.as_str().into(),
-            "block-device-mapping.volume-size" => self.root_gib.to_string().into(),
+            "block-device-mapping.snapshot-id" => self.snapshot.as_str().into(),
+            "block-device-mapping.volume-size" => self.disk_gib.to_string().into(),
             "block-device-mapping.volume-type" => self.volume_type.into(),
             "block-device-mapping.encrypted" => "false".into(),
             "boot-mode" => self.boot_mode().into(),
@@ -437,8 +437,8 @@ impl ImageItem {
             delete_on_termination: true,
             // What every gp3 disk has: EBS user guide.
             iops: gp3.then_some(3_000),
-            snapshot_id: image.snapshot_id.clone(),
-            volume_size: image.root_gib,
+            snapshot_id: image.snapshot.clone(),
+            volume_size: image.disk_gib,
             volume_type: image.volume_type,
             throughput: gp3.then_some(125),
             encrypted: false,
@@ -465,7 +465,7 @@ impl ImageItem {
             image_owner_id: image.owner,
             creation_date: image.release.created,
             is_public: true,
-            architecture: arch_name(image.arch),
+            architecture: arch_name(image.architecture),
             image_type: "machine",
         }
     }

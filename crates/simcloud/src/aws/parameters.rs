@@ -13,7 +13,7 @@ pub(crate) fn image_of(region: &str, parameter: &str) -> Option<String> {
     };
     let (release, (arch, _)) =
         RELEASES.iter().find_map(|release| of_release(&release).map(|found| (release, found)))?;
-    images(region).find(|image| image.is_of(release) && image.arch == arch).map(|image| image.id)
+    images(region).find(|image| image.is_of(release) && image.architecture == arch).map(|image| image.id)
 }
 
 /// SSM `GetParameter`.

@@ -104,6 +104,12 @@ impl Given {
         Ok(Self(given))
     }
 
+    /// A structure of texts, by the names of answers.
+    pub(crate) fn of(members: &[(&str, &str)]) -> Self {
+        let text = |(name, text): &(&str, &str)| ((*name).to_owned(), Value::Text((*text).to_owned()));
+        Self(members.iter().map(text).collect())
+    }
+
     /// These members, and those of another structure that are not among them.
     pub(crate) fn over(mut self, below: &Self) -> Self {
         for (name, value) in &below.0 {

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
 use crate::aws::groups::Groups;
+use crate::aws::keys::Keys;
+use crate::aws::placement::PlacementGroups;
+use crate::aws::launched::Launched;
 use crate::aws::templates::Templates;
 
 /// What EC2 keeps beside the world. Each part is in the file of the actions that change it.
@@ -11,5 +14,9 @@ pub(crate) struct State {
     /// The tags of what the account has from the start, by id.
     pub(crate) own_tags: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) groups: Groups,
+    pub(crate) keys: Keys,
+    pub(crate) placement_groups: PlacementGroups,
     pub(crate) templates: Templates,
+    /// What launches of EC2 were made of.
+    pub(crate) launched: Launched,
 }

@@ -85,7 +85,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
             for version in &mut told {
                 let image = version.launch_template_data.image_id.clone();
                 if let Some(alias) = image.filter(|image| image.starts_with("resolve:")) {
-                    let image = images::resolve(request.region, &alias)?;
+                    let image = images::find(request.region, &alias)?;
                     version.launch_template_data =
                         Arc::new(version.launch_template_data.with_image(&image.id));
                 }
