@@ -73,7 +73,7 @@ pub use order::{Bought, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerOptions, Urls};
+pub use server::{Server, ServerOptions, Urls, aws_actions};
 pub use tags::Tags;
 pub use trouble::FaultId;
 pub use view::{Leftover, MachineView, Whose};

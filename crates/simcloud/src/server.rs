@@ -85,6 +85,11 @@ pub struct Urls {
     pub azure: String,
 }
 
+/// The actions of EC2 that a server answers, in the order of their names.
+pub fn aws_actions() -> Vec<&'static str> {
+    crate::aws::action::names()
+}
+
 /// The simulated clouds on the wire: three worlds by one clock, each behind its cloud's own
 /// protocol, and an admin face over all of them. It listens on the loopback interface only.
 ///
