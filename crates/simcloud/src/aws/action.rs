@@ -1,6 +1,7 @@
 use crate::aws::error::coded;
 use crate::aws::{
-    Request, group_changes, groups, images, keys, network, placement, template_versions, templates,
+    Request, group_changes, groups, images, keys, network, placement, regions, template_versions, templates,
+    types,
 };
 use crate::refusal::Refusal;
 
@@ -43,11 +44,16 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DeleteLaunchTemplateVersions", template_versions::delete),
     ("DeletePlacementGroup", placement::delete),
     ("DeleteSecurityGroup", groups::delete),
+    ("DescribeAccountAttributes", regions::describe_account),
+    ("DescribeAvailabilityZones", regions::describe_zones),
     ("DescribeImages", images::describe),
+    ("DescribeInstanceTypeOfferings", types::offerings),
+    ("DescribeInstanceTypes", types::describe),
     ("DescribeKeyPairs", keys::describe),
     ("DescribeLaunchTemplateVersions", template_versions::describe),
     ("DescribeLaunchTemplates", templates::describe),
     ("DescribePlacementGroups", placement::describe),
+    ("DescribeRegions", regions::describe_regions),
     ("DescribeSecurityGroups", groups::describe),
     ("DescribeSubnets", network::describe_subnets),
     ("DescribeVpcs", network::describe_vpcs),
