@@ -1,7 +1,7 @@
 use crate::aws::error::coded;
 use crate::aws::{
-    Request, group_changes, groups, images, keys, network, placement, regions, template_versions, templates,
-    types,
+    Request, group_changes, groups, images, keys, network, placement, regions, requirements, spot_prices,
+    spot_scores, template_versions, templates, types,
 };
 use crate::refusal::Refusal;
 
@@ -55,8 +55,11 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DescribePlacementGroups", placement::describe),
     ("DescribeRegions", regions::describe_regions),
     ("DescribeSecurityGroups", groups::describe),
+    ("DescribeSpotPriceHistory", spot_prices::history),
     ("DescribeSubnets", network::describe_subnets),
     ("DescribeVpcs", network::describe_vpcs),
+    ("GetInstanceTypesFromInstanceRequirements", requirements::preview),
+    ("GetSpotPlacementScores", spot_scores::scores),
     ("ImportKeyPair", keys::import),
     ("ModifyLaunchTemplate", templates::modify),
     ("RevokeSecurityGroupEgress", group_changes::revoke_egress),

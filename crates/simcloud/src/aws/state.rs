@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use crate::aws::groups::Groups;
 use crate::aws::keys::Keys;
-use crate::aws::placement::PlacementGroups;
 use crate::aws::launched::Launched;
+use crate::aws::placement::PlacementGroups;
+use crate::aws::spot_scores::Scored;
 use crate::aws::templates::Templates;
 
 /// What EC2 keeps beside the world. Each part is in the file of the actions that change it.
@@ -16,6 +17,7 @@ pub(crate) struct State {
     pub(crate) groups: Groups,
     pub(crate) keys: Keys,
     pub(crate) placement_groups: PlacementGroups,
+    pub(crate) scored: Scored,
     pub(crate) templates: Templates,
     /// What launches of EC2 were made of.
     pub(crate) launched: Launched,

@@ -1,0 +1,139 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use skyfleet_core::{Market, Offer, Timestamp, UsdPerHour};
+
+use crate::aws::Request;
+use crate::aws::filter::{Filtered, Filters};
+use crate::aws::page::Page;
+use crate::aws::xml::Items;
+use crate::refusal::Refusal;
+
+/// How far back the history goes: EC2 API, `DescribeSpotPriceHistory`.
+const DAYS: u64 = 90;
+
+/// The most prices in one answer. No figure is published; EC2 gives this many.
+const PAGE: usize = 1_000;
+
+/// `DescribeSpotPriceHistory`: every change between two times, newest first, and before them the
+/// one that was in force at the first, so that a start at this very moment gives today's prices.
+pub(crate) fn history(request: &Request<'_>) -> Result<String, Refusal> {
+    let root = request.root();
+    let filters = Filters::read(&root, FILTERS)?;
+    let page = Page::read(&root, 1..=usize::MAX, PAGE)?;
+    let page = Page { most: page.most.min(PAGE), ..page };
+    let (start, end) = (root.moment("StartTime")?, root.moment("EndTime")?);
+    let (types, products) = (root.texts("InstanceType"), root.texts("ProductDescription"));
+    let (zone, zone_id) = (root.text("AvailabilityZone"), root.text("AvailabilityZoneId"));
+    let (prices, next_token) = request.call(0, |kernel, _| {
+        let catalog = std::sync::Arc::clone(kernel.catalog());
+        let now = kernel.now();
+        let oldest = now - Duration::from_secs(DAYS * 86_400);
+        let from = start.unwrap_or(oldest).max(oldest).min(now);
+        let to = end.unwrap_or(now).min(now).max(from);
+        let linux = products.is_empty() || products.iter().any(|product| product.starts_with(PRODUCT));
+        let wanted = |offer: &&Offer| {
+            let named = types.is_empty() || types.contains(&offer.instance_type.name.as_str());
+            let here = zone.is_none_or(|zone| offer.zone.as_str() == zone);
+            linux && named && here && offer.market == Market::Spot && offer.region.as_str() == request.region
+        };
+        let mut changes = Vec::new();
+        for offer in catalog.offers().iter().filter(wanted) {
+            let id = catalog.zone(offer.zone.as_str()).map(|spec| &*spec.id).unwrap_or_default();
+            if zone_id.is_some_and(|wanted| wanted != id) {
+                continue;
+            }
+            let told = kernel.price_changes(&offer.id(), from, to).into_iter();
+            changes.extend(told.map(|(at, price)| Seen { offer, zone_id: id, at, price }));
+        }
+        if !filters.is_empty() {
+            changes.retain(|change| filters.matches(change));
+        }
+        changes.sort_by(|a, b| {
+            let place = |seen: &Seen<'_>| (seen.offer.instance_type.name.clone(), seen.offer.zone.clone());
+            b.at.cmp(&a.at).then_with(|| place(a).cmp(&place(b)))
+        });
+        let (page, next) = page.cut(changes);
+        Ok((page.iter().map(Seen::told).collect(), next))
+    })?;
+    // At the end EC2 gives an empty token, not none.
+    request.answer(&History { next_token: next_token.unwrap_or_default(), spot_price_history_set: prices })
+}
+
+/// The only operating system here.
+const PRODUCT: &str = "Linux/UNIX";
+
+/// EC2 API, `DescribeSpotPriceHistory`, filters.
+const FILTERS: &[&str] = &[
+    "availability-zone",
+    "availability-zone-id",
+    "instance-type",
+    "product-description",
+    "spot-price",
+    "timestamp",
+];
+
+struct Seen<'a> {
+    offer: &'a Offer,
+    zone_id: &'a str,
+    at: Timestamp,
+    price: UsdPerHour,
+}
+
+impl Seen<'_> {
+    fn told(&self) -> Price {
+        Price {
+            availability_zone: self.offer.zone.as_str().to_owned(),
+            availability_zone_id: self.zone_id.to_owned(),
+            instance_type: self.offer.instance_type.name.as_str().to_owned(),
+            product_description: PRODUCT,
+            spot_price: dollars(self.price),
+            timestamp: self.at,
+        }
+    }
+}
+
+/// Dollars with six digits after the point, as EC2 writes spot prices.
+pub(crate) fn dollars(price: UsdPerHour) -> String {
+    let micros = price.micros();
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+impl Filtered for Seen<'_> {
+    fn values(&self, filter: &str) -> Option<Vec<Cow<'_, str>>> {
+        let value: Cow<'_, str> = match filter {
+            "availability-zone" => self.offer.zone.as_str().into(),
+            "availability-zone-id" => self.zone_id.into(),
+            "instance-type" => self.offer.instance_type.name.as_str().into(),
+            "product-description" => return Some(vec![PRODUCT.into(), "Linux/UNIX (Amazon VPC)".into()]),
+            "spot-price" => dollars(self.price).into(),
+            "timestamp" => self.at.to_string().into(),
+            _ => return None,
+        };
+        Some(vec![value])
+    }
+
+    fn tags(&self) -> &BTreeMap<String, String> {
+        const { &BTreeMap::new() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct History {
+    next_token: String,
+    spot_price_history_set: Items<Price>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Price {
+    availability_zone: String,
+    availability_zone_id: String,
+    instance_type: String,
+    product_description: &'static str,
+    spot_price: String,
+    timestamp: Timestamp,
+}
