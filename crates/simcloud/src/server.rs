@@ -1,29 +1,39 @@
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 use skyfleet_core::{Clock, Error, ErrorKind, ManualClock, Region, Result};
 use tokio::sync::oneshot;
 
-use crate::aws::Face;
-use crate::catalog::{Catalog, Cloud};
+use crate::catalog::Cloud;
 use crate::credential::Credential;
 use crate::scenario::Scenario;
-use crate::world::{World, WorldOptions};
+use crate::server::admin::{Admin, FACES};
+use crate::server::imds::{Attached, Imds};
+use crate::server::worlds::Worlds;
+use crate::world::World;
 
+mod admin;
 mod aws;
+mod imds;
 mod listen;
 mod share;
 mod signature;
 mod unsimulated;
+mod worlds;
 
 /// The clouds that a server plays, in the order of their ports.
 pub(crate) const CLOUDS: [Cloud; 3] = [Cloud::Aws, Cloud::Gcp, Cloud::Azure];
 
 /// How many threads answer. The worlds are locked for each call, so more would only wait.
 const THREADS: usize = 2;
+
+/// How long an end waits for whoever is answering just then.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a server is made of.
 #[derive(Clone, Debug)]
@@ -113,30 +123,6 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A world for each cloud, and what the faces keep beside it.
-#[derive(Clone, Debug)]
-pub(crate) struct Worlds {
-    pub(crate) aws: Face,
-    pub(crate) gcp: World,
-    pub(crate) azure: World,
-}
-
-impl Worlds {
-    /// The world of a cloud; none for the neutral one.
-    pub(crate) fn of(&self, cloud: Cloud) -> Option<&World> {
-        match cloud {
-            Cloud::Aws => Some(&self.aws.world),
-            Cloud::Gcp => Some(&self.gcp),
-            Cloud::Azure => Some(&self.azure),
-            Cloud::Neutral => None,
-        }
-    }
-
-    pub(crate) fn all(&self) -> [(Cloud, &World); 3] {
-        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp), (Cloud::Azure, &self.azure)]
-    }
-}
-
 impl Server {
     /// Starts a server. When this returns, every face accepts connections.
     ///
@@ -145,39 +131,27 @@ impl Server {
     /// in the scenario or among the regions that no cloud has; `Unavailable` when a port is taken
     /// or the machine gives no thread.
     pub fn start(options: ServerOptions) -> Result<Self> {
-        let catalogs = CLOUDS.map(Catalog::of);
-        let scenarios = share::scenario(&options.scenario, &catalogs)?;
-        let regions = share::regions(&options.regions, &catalogs)?;
         let host = listen::loopback(&options.host)?;
+        let worlds = Worlds::new(&options)?;
         let [admin, aws, gcp, azure] = listen::bind(host, options.port)?;
         let urls = Urls { admin: admin.url(), aws: aws.url(), gcp: gcp.url(), azure: azure.url() };
-
-        let world = |(cloud, (scenario, regions))| {
-            World::new(WorldOptions {
-                cloud,
-                seed: options.seed,
-                clock: options.clock.clone(),
-                scenario,
-                regions,
-                processes: options.processes,
-                state: None,
-            })
-        };
-        let parts = scenarios.into_iter().zip(regions);
-        let made: Vec<World> = CLOUDS.into_iter().zip(parts).map(world).collect::<Result<_>>()?;
-        let Ok([first, gcp_world, azure_world]) = <[World; 3]>::try_from(made) else {
-            return Err(Error::new(ErrorKind::Unexpected, "there is not one world for each cloud"));
-        };
-        let worlds = Worlds { aws: Face::new(first), gcp: gcp_world, azure: azure_world };
         let credentials: Vec<Credential> =
             options.credentials.iter().chain(&options.scenario.credentials).cloned().collect();
 
+        let answering = Arc::new(AtomicUsize::new(FACES));
+        let desk = Admin {
+            worlds: worlds.clone(),
+            manual: options.manual,
+            faces: answering.clone(),
+            log: Mutex::default(),
+        };
+        let metadata = Imds::new(worlds.aws.clone(), options.seed);
         let faces = [
+            (admin, admin::router(Arc::new(desk)).merge(imds::router(&metadata))),
             (aws, aws::router(&worlds.aws, &credentials)),
             (gcp, unsimulated::gcp()),
             (azure, unsimulated::azure()),
         ];
-        drop(admin);
         let (stop, stopped) = oneshot::channel();
         let driven = worlds.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -186,19 +160,25 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| no_threads(&error))?;
+        worlds.aws.world.serve_metadata(Attached::new(&metadata, runtime.handle().clone()));
         let thread = std::thread::Builder::new()
             .name("skyfleet-sim".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
                     for (listener, router) in faces {
-                        tokio::spawn(listener.serve(router));
+                        let answering = answering.clone();
+                        tokio::spawn(async move {
+                            listener.serve(router).await;
+                            answering.fetch_sub(1, Ordering::Relaxed);
+                        });
                     }
                     driven.all().into_iter().for_each(|(_, world)| world.drive_if_needed());
                     drop(driven);
                     // An error means that the server was let go without a word: the same.
                     let _ = stopped.await;
                 });
-                runtime.shutdown_background();
+                // Waits for the workers: then the ports are free.
+                runtime.shutdown_timeout(LAST_WORDS);
             })
             .map_err(|error| no_threads(&error))?;
         Ok(Self { urls, worlds, stop: Some(stop), thread: Some(thread) })
@@ -230,8 +210,8 @@ impl Drop for Server {
             let _ = thread.join();
         }
         for (_, world) in self.worlds.all() {
-            if let Some(host) = &mut world.lock().host {
-                host.running().iter().for_each(|id| host.kill(id));
+            if let Some(processes) = &world.0.processes {
+                processes.kill_all();
             }
         }
     }

@@ -2,13 +2,15 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use skyfleet_core::{ManualClock, Timestamp};
-use skyfleet_simcloud::{Server, ServerOptions};
+use serde_json::{Value, json};
+use skyfleet_core::{ManualClock, Market, PoolBid, Spread, Timestamp, tag};
+use skyfleet_simcloud::{Call, Cloud, MachineSpec, Order, Server, ServerOptions};
 
 /// A server by a clock that stands still until it is moved.
 pub(crate) fn server() -> Server {
@@ -125,4 +127,46 @@ pub(crate) fn ec2(url: &str, form: &str) -> Answer {
     let scope = scope("us-east-1", "ec2");
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", scope.as_str())];
     call("POST", url, &headers, form)
+}
+
+/// Lets time pass.
+pub(crate) fn pass(server: &Server, seconds: u64) {
+    let answer = post(&format!("{}/v1/clock", server.urls().admin), &json!({ "advance_s": seconds }));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Buys machines of `ada` in one cloud, past its face; their ids.
+pub(crate) fn buy(
+    server: &Server,
+    cloud: Cloud,
+    market: Market,
+    count: u32,
+    spec: MachineSpec,
+) -> Vec<String> {
+    let world = server.world(cloud);
+    let mut offers = world.look(|kernel| kernel.offers(|offer| offer.market == market));
+    offers.sort_by_key(|offer| (offer.instance_type.vcpus, offer.id()));
+    let offer = &offers[0];
+    let tags = Arc::new(BTreeMap::from([
+        (tag::OWNER.to_owned(), "ada".to_owned()),
+        ("Name".to_owned(), "worker".to_owned()),
+    ]));
+    let order = Order {
+        token: None,
+        region: offer.region.clone(),
+        market,
+        pools: vec![PoolBid { offer: offer.id(), price_max: None }],
+        count,
+        count_min: count,
+        spread: Spread::default(),
+        spec,
+        tags: tags.clone(),
+        disk_tags: tags.clone(),
+        interface_tags: tags,
+        native_expiry: None,
+        name_prefix: "w".to_owned(),
+    };
+    let call = Call::write("Test", order.region.as_str(), count);
+    let bought = world.call(call, |kernel| kernel.launch(&order)).unwrap();
+    bought.machines.iter().map(|machine| machine.id.to_string()).collect()
 }

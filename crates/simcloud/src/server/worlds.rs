@@ -1,0 +1,54 @@
+use skyfleet_core::Result;
+
+use crate::aws::Face;
+use crate::catalog::{Catalog, Cloud};
+use crate::server::{CLOUDS, ServerOptions, share};
+use crate::world::{World, WorldOptions};
+
+/// A world for each cloud, and what the faces keep beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Worlds {
+    pub(crate) aws: Face,
+    pub(crate) gcp: World,
+    pub(crate) azure: World,
+}
+
+impl Worlds {
+    /// One clock and one seed for all; each has its own share of the scenario and of the regions.
+    pub(crate) fn new(options: &ServerOptions) -> Result<Self> {
+        let catalogs = CLOUDS.map(Catalog::of);
+        let [aws, gcp, azure] = share::scenario(&options.scenario, &catalogs)?;
+        let [in_aws, in_gcp, in_azure] = share::regions(&options.regions, &catalogs)?;
+        let world = |cloud, scenario, regions| {
+            World::new(WorldOptions {
+                cloud,
+                seed: options.seed,
+                clock: options.clock.clone(),
+                scenario,
+                regions,
+                processes: options.processes,
+                state: None,
+            })
+        };
+        Ok(Self {
+            aws: Face::new(world(Cloud::Aws, aws, in_aws)?),
+            gcp: world(Cloud::Gcp, gcp, in_gcp)?,
+            azure: world(Cloud::Azure, azure, in_azure)?,
+        })
+    }
+
+    /// The world of a cloud; none for the neutral one.
+    pub(crate) fn of(&self, cloud: Cloud) -> Option<&World> {
+        match cloud {
+            Cloud::Aws => Some(&self.aws.world),
+            Cloud::Gcp => Some(&self.gcp),
+            Cloud::Azure => Some(&self.azure),
+            Cloud::Neutral => None,
+        }
+    }
+
+    /// All of them, in the order of the clouds' ports.
+    pub(crate) fn all(&self) -> [(Cloud, &World); 3] {
+        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp), (Cloud::Azure, &self.azure)]
+    }
+}
