@@ -55,7 +55,17 @@ impl Kernel {
         let Some(&m) = self.by_id.get(id) else { return };
         let at = self.now + after;
         self.shutdowns.insert(m, at);
+        if after.is_zero() {
+            return self.shutdown_comes(m);
+        }
         self.at(at, Due::Shutdown(m));
+    }
+
+    /// The same at a second of the day, in UTC: the next one of that name.
+    pub(crate) fn plan_shutdown_at(&mut self, id: &str, second: u32) {
+        const DAY: i64 = 86_400;
+        let wait = (i64::from(second) - self.now.as_second()).rem_euclid(DAY);
+        self.plan_shutdown(id, Duration::from_secs(wait.unsigned_abs()));
     }
 
     /// A command in the machine took a planned shutdown back.

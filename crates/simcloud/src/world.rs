@@ -10,13 +10,13 @@ use skyfleet_core::{Clock, Error, ErrorKind, Region, Result};
 use tokio::sync::Notify;
 
 use crate::catalog::{Catalog, Cloud};
-use crate::drive;
+use crate::drive::{Processes, WeakWorld};
 use crate::event::WorldEvent;
 use crate::fault::{Fault, When};
 use crate::kernel::{Kernel, Setup};
 use crate::launch::unknown;
 use crate::ledger::LedgerReport;
-use crate::process::ProcessHost;
+use crate::metadata::Metadata;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::scenario::Scenario;
@@ -108,16 +108,12 @@ pub struct World(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
-    inner: Mutex<Inner>,
+    kernel: Mutex<Kernel>,
+    pub(crate) processes: Option<Processes>,
     state: Option<StateFile>,
     /// Something earlier than expected is due.
     pub(crate) sooner: Arc<Notify>,
     pub(crate) driven: AtomicBool,
-}
-
-pub(crate) struct Inner {
-    pub(crate) kernel: Kernel,
-    pub(crate) host: Option<ProcessHost>,
 }
 
 impl World {
@@ -153,14 +149,18 @@ impl World {
                 kernel.take_over(read, path)?;
             }
         }
-        let host = processes.then(ProcessHost::new).transpose()?;
-        Ok(Self(Arc::new(Shared {
+        let world = Self(Arc::new(Shared {
             clock: options.clock,
-            inner: Mutex::new(Inner { kernel, host }),
+            kernel: Mutex::new(kernel),
+            processes: processes.then(Processes::new).transpose()?,
             state,
             sooner: Arc::default(),
             driven: AtomicBool::new(false),
-        })))
+        }));
+        if let Some(processes) = &world.0.processes {
+            processes.belong_to(&world);
+        }
+        Ok(world)
     }
 
     /// A world in memory that goes on from a file that [`World::save`] wrote. The options say what
@@ -174,7 +174,7 @@ impl World {
         let read = read.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "there is no such file").with("file", path.display())
         })?;
-        world.lock().kernel.take_over(read, path)?;
+        world.lock().take_over(read, path)?;
         Ok(world)
     }
 
@@ -223,7 +223,7 @@ impl World {
         let seen = self.with(false, |kernel| look.take().map(|look| look(kernel)));
         match (seen, look) {
             (Ok(Some(seen)), _) => seen,
-            (_, Some(look)) => look(&mut self.lock().kernel),
+            (_, Some(look)) => look(&mut self.lock()),
             (_, None) => unreachable!("a look that was taken has been used"),
         }
     }
@@ -277,11 +277,27 @@ impl World {
         if let Err(error) = self.with(true, Kernel::reset) {
             tracing::warn!(%error, "the state file was not written");
         }
-        if let Some(host) = &mut self.lock().host {
-            for id in host.running() {
-                host.kill(&id);
-            }
+        if let Some(processes) = &self.0.processes {
+            processes.kill_all();
         }
+    }
+
+    /// Gives each instance that is a local process a metadata service, from the next one on.
+    pub fn serve_metadata(&self, metadata: Arc<dyn Metadata>) {
+        if let Some(processes) = &self.0.processes {
+            processes.serve(metadata);
+        }
+    }
+
+    /// What an instance that is a local process wrote so far, also after its end; `None` for any
+    /// other.
+    pub fn console(&self, instance: &str) -> Option<Vec<u8>> {
+        self.0.processes.as_ref()?.console(instance)
+    }
+
+    /// A handle that does not keep the world going.
+    pub fn downgrade(&self) -> WeakWorld {
+        WeakWorld(Arc::downgrade(&self.0))
     }
 
     /// Writes the whole world into a file, from which another goes on ([`World::load`],
@@ -294,14 +310,14 @@ impl World {
         saved.map_err(|error| bad_state(path, error))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Kernel> {
+        self.0.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the world up to the time, does something in it, and runs the errands.
-    fn with<T>(&self, writes: bool, act: impl FnOnce(&mut Kernel) -> T) -> std::io::Result<T> {
-        let mut inner = self.lock();
-        let Inner { kernel, host } = &mut *inner;
+    pub(crate) fn with<T>(&self, writes: bool, act: impl FnOnce(&mut Kernel) -> T) -> std::io::Result<T> {
+        let mut guard = self.lock();
+        let kernel = &mut *guard;
         let _lock = match &self.0.state {
             Some(file) => {
                 let lock = file.lock()?;
@@ -320,11 +336,13 @@ impl World {
             self.0.sooner.notify_one();
         }
         let errands = std::mem::take(&mut kernel.errands);
-        if let Some(host) = host {
-            errands.iter().for_each(|errand| drive::run(kernel, host, errand));
-        }
         if let (true, Some(file)) = (writes, &self.0.state) {
             file.save(kernel)?;
+        }
+        if let Some(processes) = &self.0.processes {
+            processes.take(kernel, &errands);
+            drop(guard);
+            processes.work();
         }
         Ok(done)
     }
@@ -364,11 +382,11 @@ fn bad_io(error: &std::io::Error) -> Error {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.lock();
+        let kernel = self.lock();
         f.debug_struct("World")
-            .field("cloud", &inner.kernel.cloud())
-            .field("seed", &inner.kernel.seed)
-            .field("now", &inner.kernel.now())
+            .field("cloud", &kernel.cloud())
+            .field("seed", &kernel.seed)
+            .field("now", &kernel.now())
             .finish_non_exhaustive()
     }
 }
