@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Ps(PsArgs),
     Down(DownArgs),
     Run(RunArgs),
+    Doctor(DoctorArgs),
     Sim(SimArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -215,6 +216,26 @@ pub(crate) struct PlanArgs {
     pub(crate) need: NeedArgs,
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+}
+
+/// Examines whether the fleet could be had; changes nothing
+///
+/// On a real cloud: who calls, which regions answer, which permissions are missing, whether the
+/// quotas have room for the fleet, and whether the clock is right. Calls that would change something
+/// are sent as dry runs. The exit code is 0 when nothing is wrong, 4 when the cloud does not know
+/// who calls or a permission is missing, 3 when a quota is too small, 1 for the rest.
+#[derive(Debug, Args)]
+#[command(after_long_help = long_help(
+    "skyfleet doctor\n\
+     skyfleet doctor --config fleet.toml --json\n\
+     skyfleet doctor --provider aws --region us-east-1 -n 1000 --vcpus 2",
+))]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) need: NeedArgs,
+    /// How many instances the fleet has [default: what the config says]
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub(crate) instances: Option<u32>,
 }
 
 /// Launches the fleet, or attaches to the one of this name that lives

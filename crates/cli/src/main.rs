@@ -1,6 +1,7 @@
 //! The command `skyfleet`.
 
 mod args;
+mod doctor;
 mod down;
 mod exit;
 mod interrupt;
@@ -74,6 +75,7 @@ async fn dispatch(cli: Cli, output: &mut Output, interrupt: &Interrupt) -> Optio
         Command::Offers(args) => interrupt.unless(offers::offers(&common, args, output)).await,
         Command::Plan(args) => interrupt.unless(plan::plan(&common, args, output)).await,
         Command::Ps(args) => interrupt.unless(ps::ps(&common, args, output)).await,
+        Command::Doctor(args) => interrupt.unless(doctor::doctor(&common, args, output)).await,
         Command::Up(args) => Some(Box::pin(up::up(&common, args, output, interrupt)).await),
         Command::Down(args) => Some(Box::pin(down::down(&common, args, output, interrupt)).await),
         Command::Run(args) => Some(Box::pin(run::run(&common, args, output, interrupt)).await),

@@ -66,6 +66,8 @@ pub fn drivers() -> Vec<skyfleet_core::Driver> {
     vec![
         #[cfg(feature = "sim")]
         skyfleet_sim::DRIVER,
+        #[cfg(feature = "aws")]
+        skyfleet_aws::DRIVER,
     ]
 }
 
