@@ -10,16 +10,30 @@
 //! | `creation` | ids, tags and tokens of new things |
 //! | `regions`, `types`, `spot_prices`, `images` | what there is to choose from |
 //! | `network`, `groups`, `keys`, `templates`, `placement` | what launches are configured with |
+//! | `fleet*`, `allocation`, `run`, `blueprint`, `purchase` | launches: what is asked for, what is bought |
+//! | `instances`, `ending`, `launched`, `instance_xml` | what came of them |
+//! | `volumes`, `addresses` | what goes with them |
 //! | `shape` | structures that are told as they were given |
 
 pub(crate) mod action;
+pub(crate) mod addresses;
+pub(crate) mod allocation;
+pub(crate) mod blueprint;
 pub(crate) mod creation;
+pub(crate) mod ending;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod fleet;
+pub(crate) mod fleet_actions;
+pub(crate) mod fleet_pools;
+pub(crate) mod fleet_request;
+pub(crate) mod fleet_upkeep;
 pub(crate) mod group_changes;
 pub(crate) mod group_rules;
 pub(crate) mod groups;
 pub(crate) mod images;
+pub(crate) mod instance_xml;
+pub(crate) mod instances;
 pub(crate) mod key_material;
 pub(crate) mod keys;
 pub(crate) mod launched;
@@ -27,9 +41,11 @@ pub(crate) mod network;
 pub(crate) mod page;
 pub(crate) mod parameters;
 pub(crate) mod placement;
+pub(crate) mod purchase;
 pub(crate) mod query;
 pub(crate) mod regions;
 pub(crate) mod requirements;
+pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod shape;
 pub(crate) mod spot_prices;
@@ -42,6 +58,7 @@ pub(crate) mod templates;
 pub(crate) mod type_facts;
 pub(crate) mod type_xml;
 pub(crate) mod types;
+pub(crate) mod volumes;
 pub(crate) mod xml;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +89,11 @@ impl Face {
     /// What EC2 keeps beside the world, past all rate limits and faults: for the metadata service
     /// and the admin face.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut State) -> T) -> T {
-        self.world.look(|kernel| look(kernel, &mut self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.world.look(|kernel| {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            fleet_upkeep::tend(kernel, &mut state);
+            look(kernel, &mut state)
+        })
     }
 
     /// Forgets everything that EC2 keeps beside the world.
@@ -137,7 +158,9 @@ impl<'a> Request<'a> {
                 let message = "Request would have succeeded, but DryRun flag is set.";
                 return Err(error::coded(412, "DryRunOperation", message));
             }
-            act(kernel, &mut self.face.state.lock().unwrap_or_else(PoisonError::into_inner))
+            let mut state = self.face.state.lock().unwrap_or_else(PoisonError::into_inner);
+            fleet_upkeep::tend(kernel, &mut state);
+            act(kernel, &mut state)
         });
         self.number.set(number);
         answer
@@ -146,6 +169,11 @@ impl<'a> Request<'a> {
     /// The answer, as EC2 writes it.
     pub(crate) fn answer(&self, body: &impl Serialize) -> Result<String, Refusal> {
         xml::response(self.action, &self.request_id(), body)
+    }
+
+    /// The answer, when its body is written already.
+    pub(crate) fn answer_written(&self, body: &str) -> String {
+        xml::envelope(self.action, &self.request_id(), body)
     }
 
     /// The number of the request in the world; `None` for one that never reached it.

@@ -1,7 +1,8 @@
 use crate::aws::error::coded;
 use crate::aws::{
-    Request, group_changes, groups, images, keys, network, placement, regions, requirements, spot_prices,
-    spot_scores, template_versions, templates, types,
+    Request, addresses, ending, fleet, fleet_actions, group_changes, groups, images, instances, keys,
+    network, placement, regions, requirements, run, spot_prices, spot_scores, template_versions, templates,
+    types, volumes,
 };
 use crate::refusal::Refusal;
 
@@ -32,23 +33,35 @@ pub(crate) fn answer(request: &Request<'_>) -> Result<String, Refusal> {
 
 /// The actions that are simulated, in the order of their names.
 const ACTIONS: &[(&str, Action)] = &[
+    ("AllocateAddress", addresses::allocate),
+    ("AssociateAddress", addresses::associate),
+    ("AttachVolume", volumes::attach),
     ("AuthorizeSecurityGroupEgress", group_changes::authorize_egress),
     ("AuthorizeSecurityGroupIngress", group_changes::authorize_ingress),
+    ("CreateFleet", fleet::create),
     ("CreateKeyPair", keys::create),
     ("CreateLaunchTemplate", templates::create),
     ("CreateLaunchTemplateVersion", template_versions::create),
     ("CreatePlacementGroup", placement::create),
     ("CreateSecurityGroup", groups::create),
+    ("CreateVolume", volumes::create),
+    ("DeleteFleets", fleet_actions::delete),
     ("DeleteKeyPair", keys::delete),
     ("DeleteLaunchTemplate", templates::delete),
     ("DeleteLaunchTemplateVersions", template_versions::delete),
     ("DeletePlacementGroup", placement::delete),
     ("DeleteSecurityGroup", groups::delete),
+    ("DeleteVolume", volumes::delete),
     ("DescribeAccountAttributes", regions::describe_account),
+    ("DescribeAddresses", addresses::describe),
     ("DescribeAvailabilityZones", regions::describe_zones),
+    ("DescribeFleetHistory", fleet_actions::history),
+    ("DescribeFleetInstances", fleet_actions::instances),
+    ("DescribeFleets", fleet_actions::describe),
     ("DescribeImages", images::describe),
     ("DescribeInstanceTypeOfferings", types::offerings),
     ("DescribeInstanceTypes", types::describe),
+    ("DescribeInstances", instances::describe),
     ("DescribeKeyPairs", keys::describe),
     ("DescribeLaunchTemplateVersions", template_versions::describe),
     ("DescribeLaunchTemplates", templates::describe),
@@ -57,13 +70,23 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DescribeSecurityGroups", groups::describe),
     ("DescribeSpotPriceHistory", spot_prices::history),
     ("DescribeSubnets", network::describe_subnets),
+    ("DescribeVolumes", volumes::describe),
     ("DescribeVpcs", network::describe_vpcs),
+    ("DetachVolume", volumes::detach),
+    ("DisassociateAddress", addresses::disassociate),
     ("GetInstanceTypesFromInstanceRequirements", requirements::preview),
     ("GetSpotPlacementScores", spot_scores::scores),
     ("ImportKeyPair", keys::import),
+    ("ModifyFleet", fleet_actions::modify),
     ("ModifyLaunchTemplate", templates::modify),
+    ("RebootInstances", ending::reboot),
+    ("ReleaseAddress", addresses::release),
     ("RevokeSecurityGroupEgress", group_changes::revoke_egress),
     ("RevokeSecurityGroupIngress", group_changes::revoke_ingress),
+    ("RunInstances", run::run),
+    ("StartInstances", ending::start),
+    ("StopInstances", ending::stop),
+    ("TerminateInstances", ending::terminate),
 ];
 
 #[cfg(test)]

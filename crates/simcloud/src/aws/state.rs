@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 
+use crate::aws::addresses::Addresses;
+use crate::aws::fleet::Fleets;
 use crate::aws::groups::Groups;
 use crate::aws::keys::Keys;
 use crate::aws::launched::Launched;
 use crate::aws::placement::PlacementGroups;
 use crate::aws::spot_scores::Scored;
 use crate::aws::templates::Templates;
+use crate::aws::volumes::Volumes;
 
 /// What EC2 keeps beside the world. Each part is in the file of the actions that change it.
 #[derive(Debug, Default)]
@@ -21,4 +24,7 @@ pub(crate) struct State {
     pub(crate) templates: Templates,
     /// What launches of EC2 were made of.
     pub(crate) launched: Launched,
+    pub(crate) fleets: Fleets,
+    pub(crate) volumes: Volumes,
+    pub(crate) addresses: Addresses,
 }

@@ -120,13 +120,7 @@ impl LaunchTemplateData {
             return Err(crate::aws::error::invalid(name.name(), &hops.to_string(), "a number from 1 to 64"));
         }
         if let Some(text) = given.text("userData") {
-            let bytes = STANDARD.decode(text.split_whitespace().collect::<String>()).map_err(|_| {
-                coded(400, "InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.")
-            })?;
-            // EC2 user guide, user data: 16 KB before any encoding.
-            if bytes.len() > 16_384 {
-                return Err(coded(400, "InvalidParameterValue", "User data is limited to 16384 bytes"));
-            }
+            check_user_data(text)?;
         }
         for group in given.list("tagSpecificationSet") {
             if group.text("resourceType").is_none() {
@@ -143,6 +137,16 @@ impl LaunchTemplateData {
     /// This content over another: the members that this one has replace the other's.
     pub(crate) fn over(self, below: &Self) -> Self {
         Self::of(self.given.over(&below.given))
+    }
+
+    /// Nothing but user data, in base64: what a launch says over its template.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub(crate) fn of_user_data(text: &str) -> Result<Self, Refusal> {
+        let given = Given::of(&[("userData", text)]);
+        check_user_data(text)?;
+        Ok(Self::of(given))
     }
 
     /// The same with an image in place of the alias of one.
@@ -199,6 +203,17 @@ impl LaunchTemplateData {
             requirements: given.part("instanceRequirements").cloned(),
             given,
         }
+    }
+}
+
+fn check_user_data(text: &str) -> Result<(), Refusal> {
+    let bytes = STANDARD
+        .decode(text.split_whitespace().collect::<String>())
+        .map_err(|_| coded(400, "InvalidUserData.Malformed", "Invalid BASE64 encoding of user data."))?;
+    // EC2 user guide, user data: 16 KB before any encoding.
+    match bytes.len() {
+        0..=16_384 => Ok(()),
+        _ => Err(coded(400, "InvalidParameterValue", "User data is limited to 16384 bytes")),
     }
 }
 

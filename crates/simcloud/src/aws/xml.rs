@@ -51,10 +51,15 @@ pub(crate) fn response(action: &str, request_id: &str, body: &impl Serialize) ->
         .map_err(|error| Refusal::State { message: format!("the answer cannot be written: {error}") })?;
     let inner =
         inner.strip_prefix(&format!("<{root}>")).and_then(|rest| rest.strip_suffix(&format!("</{root}>")));
-    let inner = inner.unwrap_or_default();
-    Ok(format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{NAMESPACE}\"><requestId>{request_id}</requestId>{inner}</{root}>"
-    ))
+    Ok(envelope(action, request_id, inner.unwrap_or_default()))
+}
+
+/// The same, around a body that is XML already.
+pub(crate) fn envelope(action: &str, request_id: &str, body: &str) -> String {
+    let root = format!("{action}Response");
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{NAMESPACE}\"><requestId>{request_id}</requestId>{body}</{root}>"
+    )
 }
 
 /// EC2's error envelope.
