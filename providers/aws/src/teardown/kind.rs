@@ -1,0 +1,86 @@
+//! The kinds of things that EC2 has, by the beginnings of their ids.
+
+use skyfleet_core::ResourceKind;
+
+/// In the order in which EC2 lets go of them: what starts instances, the instances, what they hold
+/// on to, what they were made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Fleet,
+    SpotRequest,
+    Instance,
+    Volume,
+    Interface,
+    Address,
+    Template,
+    Group,
+    KeyPair,
+    PlacementGroup,
+}
+
+impl Kind {
+    const ALL: [(&'static str, &'static str, Self); 10] = [
+        ("fleet-", "fleet", Self::Fleet),
+        ("sir-", "spot-instances-request", Self::SpotRequest),
+        ("i-", "instance", Self::Instance),
+        ("vol-", "volume", Self::Volume),
+        ("eni-", "network-interface", Self::Interface),
+        ("eipalloc-", "elastic-ip", Self::Address),
+        ("lt-", "launch-template", Self::Template),
+        ("sg-", "security-group", Self::Group),
+        ("key-", "key-pair", Self::KeyPair),
+        ("pg-", "placement-group", Self::PlacementGroup),
+    ];
+
+    /// The kinds that are found by their tags alone: instances and spot requests keep theirs for a
+    /// while after their end.
+    pub(super) fn tagged() -> impl Iterator<Item = &'static str> {
+        let others =
+            Self::ALL.iter().filter(|(.., kind)| !matches!(kind, Self::Instance | Self::SpotRequest));
+        others.map(|(_, tag, _)| *tag)
+    }
+
+    pub(super) fn of(id: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(start, ..)| id.starts_with(start)).map(|(.., kind)| *kind)
+    }
+
+    /// Whether a running instance keeps it from being deleted.
+    pub(super) fn is_held_by_instances(self) -> bool {
+        matches!(self, Self::Volume | Self::Interface | Self::Group | Self::PlacementGroup)
+    }
+
+    /// The neutral word for it. Key pairs and placement groups have none of their own: like a
+    /// template they cost nothing and are named by launches.
+    pub(super) fn resource_kind(self) -> ResourceKind {
+        match self {
+            Self::Fleet => ResourceKind::FleetObject,
+            Self::SpotRequest => ResourceKind::SpotRequest,
+            Self::Instance => ResourceKind::Instance,
+            Self::Volume => ResourceKind::Disk,
+            Self::Interface => ResourceKind::NetworkInterface,
+            Self::Address => ResourceKind::Address,
+            Self::Group => ResourceKind::Firewall,
+            Self::Template | Self::KeyPair | Self::PlacementGroup => ResourceKind::Template,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_kind() {
+        assert_eq!(Kind::of("i-0a1b2c3d"), Some(Kind::Instance));
+        assert_eq!(Kind::of("eipalloc-1"), Some(Kind::Address));
+        assert_eq!(Kind::of("vpc-1"), None);
+        assert!(Kind::tagged().all(|tag| tag != "instance" && tag != "spot-instances-request"));
+    }
+
+    #[test]
+    fn what_starts_instances_goes_first_and_what_they_hold_after_them() {
+        assert!(
+            Kind::Fleet < Kind::Instance && Kind::Instance < Kind::Volume && Kind::Interface < Kind::Group
+        );
+    }
+}
