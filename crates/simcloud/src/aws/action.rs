@@ -1,8 +1,8 @@
 use crate::aws::error::coded;
 use crate::aws::{
-    Request, addresses, ending, fleet, fleet_actions, group_changes, groups, images, instances, keys,
-    network, placement, regions, requirements, run, spot_prices, spot_scores, template_versions, templates,
-    types, volumes,
+    Request, addresses, ending, fleet, fleet_actions, group_changes, groups, identity, images, instances,
+    keys, network, placement, regions, requirements, run, spot_prices, spot_scores, template_versions,
+    templates, types, volumes,
 };
 use crate::refusal::Refusal;
 
@@ -74,6 +74,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DescribeVpcs", network::describe_vpcs),
     ("DetachVolume", volumes::detach),
     ("DisassociateAddress", addresses::disassociate),
+    ("GetCallerIdentity", identity::caller),
     ("GetInstanceTypesFromInstanceRequirements", requirements::preview),
     ("GetSpotPlacementScores", spot_scores::scores),
     ("ImportKeyPair", keys::import),

@@ -33,13 +33,17 @@ impl Page {
         let from = match request.text("NextToken") {
             None => 0,
             Some(token) => {
-                let text = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                let from =
-                    text.as_deref().and_then(|text| text.strip_prefix(PREFIX)).and_then(|n| n.parse().ok());
+                let from = Self::after(token);
                 from.ok_or_else(|| coded(400, "InvalidNextToken", format!("The token '{token}' is invalid")))?
             }
         };
         Ok(Self { from, most })
+    }
+
+    /// How many items a token says were told before; `None` for one that this cloud did not give.
+    pub(crate) fn after(token: &str) -> Option<usize> {
+        let text = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+        text.strip_prefix(PREFIX)?.parse().ok()
     }
 
     /// The page's items out of all, and the token of the next page, if there is one.
