@@ -354,23 +354,65 @@ pub(crate) struct RunArgs {
     pub(crate) fleet: FleetArgs,
 }
 
-/// Looks into the simulated world that offers, plan, up, ps and down share
+/// Serves the simulated clouds, or looks into the simulated world of the other commands
 ///
-/// The world is kept in a file between commands: the config's `[providers.sim] state`, else one
-/// in $XDG_STATE_HOME/skyfleet. `run` has a world of its own and does not show here.
+/// Without a command it serves EC2, and later the other clouds, on the loopback interface, by their
+/// own protocols: their SDKs and command lines work with it unchanged, and nothing costs money. When
+/// all ports answer it prints one line of JSON with their URLs; the one named `admin` is also a web
+/// page. It ends on Ctrl-C or SIGTERM, and forgets everything.
+///
+/// The commands below look into another world, the one that offers, plan, up, ps and down share.
+/// It is kept in a file between commands: the config's `[providers.sim] state`, else one in
+/// $XDG_STATE_HOME/skyfleet. `run` has a world of its own and does not show here.
 #[derive(Debug, Args)]
 #[command(
-    arg_required_else_help = true,
     after_long_help = long_help(
-        "skyfleet sim ledger\n\
+        "skyfleet sim --processes\n\
+         skyfleet sim --port 4700 --seed 7 --clock scaled:60 --scenario storm.toml\n\
+         skyfleet sim --env > ~/sim.env &  # then: . ~/sim.env\n\
+         skyfleet sim ledger\n\
          skyfleet sim fault '{\"kind\":\"preempt\",\"count\":1}'\n\
          skyfleet sim advance 30m\n\
          skyfleet sim events --json",
     )
 )]
 pub(crate) struct SimArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
     #[command(subcommand)]
-    pub(crate) command: SimCommand,
+    pub(crate) command: Option<SimCommand>,
+}
+
+/// How the simulated clouds are served.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeArgs {
+    /// The address to listen on, loopback only [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// The first of four ports: admin, AWS, GCP, Azure [default: the system chooses]
+    #[arg(long, value_name = "BASE")]
+    pub(crate) port: Option<u16>,
+    /// Where all chance comes from: the same seed and the same calls get the same answers [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How time goes: real, scaled:K (K times as fast), or manual [default: real]
+    ///
+    /// A manual clock stands still until POST /v1/clock {"advance_s":120} moves it.
+    #[arg(long, value_name = "CLOCK")]
+    pub(crate) clock: Option<String>,
+    /// What happens in the clouds, told beforehand: faults by their time, markets, capacity
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Prints `export NAME=value` lines instead, which point SDKs and command lines here
+    #[arg(long)]
+    pub(crate) env: bool,
+    /// Instances run their user data as processes on this machine
+    #[arg(long)]
+    pub(crate) processes: bool,
+    /// Ends when standard input does
+    #[arg(long)]
+    pub(crate) exit_with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]

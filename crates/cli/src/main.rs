@@ -12,6 +12,8 @@ mod plan;
 mod progress;
 mod ps;
 mod run;
+#[cfg(feature = "sim")]
+mod serve;
 mod settings;
 #[cfg(feature = "sim")]
 mod sim;
@@ -24,6 +26,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+#[cfg(feature = "sim")]
+use args::{ServeArgs, SimArgs};
 use exit::{Exit, Failure};
 use interrupt::Interrupt;
 use output::Output;
@@ -80,7 +84,17 @@ async fn dispatch(cli: Cli, output: &mut Output, interrupt: &Interrupt) -> Optio
         Command::Down(args) => Some(Box::pin(down::down(&common, args, output, interrupt)).await),
         Command::Run(args) => Some(Box::pin(run::run(&common, args, output, interrupt)).await),
         #[cfg(feature = "sim")]
-        Command::Sim(args) => interrupt.unless(sim::sim(&common, args.command, output)).await,
+        Command::Sim(SimArgs { serve, command: None }) => {
+            Some(Box::pin(serve::serve(serve, output, interrupt)).await)
+        }
+        #[cfg(feature = "sim")]
+        Command::Sim(SimArgs { serve, command: Some(command) }) => {
+            match serve == ServeArgs::default() {
+                true => interrupt.unless(sim::sim(&common, command, output)).await,
+                false => Some(Err(Failure::usage("the flags of serving go without a command")
+                    .help("skyfleet sim --processes"))),
+            }
+        }
         #[cfg(not(feature = "sim"))]
         Command::Sim(_) => {
             Some(Err(Failure::usage("this build has no simulated cloud")

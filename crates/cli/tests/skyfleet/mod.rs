@@ -84,6 +84,10 @@ impl Home {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    pub(crate) fn of(mut command: Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
+    }
+
     pub(crate) fn child(&mut self) -> &mut Child {
         self.0.as_mut().unwrap()
     }
