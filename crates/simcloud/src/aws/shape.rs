@@ -19,15 +19,21 @@ pub(crate) struct Member {
 #[derive(Debug)]
 enum Kind {
     Text,
+    /// There even when nothing was given: the value of a tag.
+    TextOrEmpty,
     Choice(&'static [&'static str]),
     Number,
     Real,
     Flag,
     Moment,
     Part(&'static [Member]),
-    Texts,
+    /// With the name that each has in answers.
+    Texts(&'static str),
     List(&'static [Member]),
 }
+
+/// What answers call a member of a list, but for few lists.
+const ITEM: &str = "item";
 
 const fn scalar(takes: &'static str, kind: Kind) -> Member {
     Member { takes, tells: None, kind }
@@ -35,6 +41,10 @@ const fn scalar(takes: &'static str, kind: Kind) -> Member {
 
 pub(crate) const fn text(takes: &'static str) -> Member {
     scalar(takes, Kind::Text)
+}
+
+pub(crate) const fn text_or_empty(takes: &'static str) -> Member {
+    scalar(takes, Kind::TextOrEmpty)
 }
 
 pub(crate) const fn choice(takes: &'static str, of: &'static [&'static str]) -> Member {
@@ -62,7 +72,12 @@ pub(crate) const fn part(takes: &'static str, members: &'static [Member]) -> Mem
 }
 
 pub(crate) const fn texts(takes: &'static str, tells: &'static str) -> Member {
-    Member { takes, tells: Some(tells), kind: Kind::Texts }
+    texts_each(takes, tells, ITEM)
+}
+
+/// Texts that are not called `item`, as in `<groupSet><groupId>…</groupId></groupSet>`.
+pub(crate) const fn texts_each(takes: &'static str, tells: &'static str, each: &'static str) -> Member {
+    Member { takes, tells: Some(tells), kind: Kind::Texts(each) }
 }
 
 pub(crate) const fn list(takes: &'static str, tells: &'static str, members: &'static [Member]) -> Member {
@@ -86,7 +101,8 @@ pub(crate) struct Given(Vec<(String, Value)>);
 enum Value {
     Text(String),
     Part(Given),
-    List(Vec<Value>),
+    /// With the name that each has in answers.
+    List(&'static str, Vec<Value>),
 }
 
 impl Given {
@@ -137,7 +153,7 @@ impl Given {
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Value::Text(text) => Some(text),
-            Value::Part(_) | Value::List(_) => None,
+            Value::Part(_) | Value::List(..) => None,
         }
     }
 
@@ -157,7 +173,7 @@ impl Given {
     pub(crate) fn part(&self, name: &str) -> Option<&Self> {
         match self.get(name)? {
             Value::Part(part) => Some(part),
-            Value::Text(_) | Value::List(_) => None,
+            Value::Text(_) | Value::List(..) => None,
         }
     }
 
@@ -165,7 +181,7 @@ impl Given {
     pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.items(name).iter().filter_map(|item| match item {
             Value::Part(part) => Some(part),
-            Value::Text(_) | Value::List(_) => None,
+            Value::Text(_) | Value::List(..) => None,
         })
     }
 
@@ -173,14 +189,14 @@ impl Given {
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         let texts = self.items(name).iter().filter_map(|item| match item {
             Value::Text(text) => Some(text.clone()),
-            Value::Part(_) | Value::List(_) => None,
+            Value::Part(_) | Value::List(..) => None,
         });
         texts.collect()
     }
 
     fn items(&self, name: &str) -> &[Value] {
         match self.get(name) {
-            Some(Value::List(items)) => items,
+            Some(Value::List(_, items)) => items,
             _ => &[],
         }
     }
@@ -194,6 +210,7 @@ fn read(node: &Node<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
     };
     match member.kind {
         Kind::Text => text(&|text| Ok(text.to_owned())),
+        Kind::TextOrEmpty => Ok(Some(Value::Text(node.text(name).unwrap_or_default().to_owned()))),
         Kind::Choice(of) => text(&|text| match of.contains(&text) {
             true => Ok(text.to_owned()),
             false => Err(wrong(text, &format!("one of {}", of.join(", ")))),
@@ -211,10 +228,10 @@ fn read(node: &Node<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
             let inner = node.node(name);
             inner.is_given().then(|| Given::read(&inner, members).map(Value::Part)).transpose()
         }
-        Kind::Texts => {
+        Kind::Texts(each) => {
             let items: Vec<Value> =
                 node.texts(name).into_iter().map(|text| Value::Text(text.to_owned())).collect();
-            Ok((!items.is_empty()).then_some(Value::List(items)))
+            Ok((!items.is_empty()).then_some(Value::List(each, items)))
         }
         Kind::List(members) => {
             let items = node.list(name);
@@ -222,7 +239,7 @@ fn read(node: &Node<'_>, member: &Member) -> Result<Option<Value>, Refusal> {
                 .iter()
                 .map(|item| Given::read(item, members).map(Value::Part))
                 .collect::<Result<_, _>>()?;
-            Ok((!items.is_empty()).then_some(Value::List(items)))
+            Ok((!items.is_empty()).then_some(Value::List(ITEM, items)))
         }
     }
 }
@@ -232,7 +249,7 @@ impl Serialize for Given {
         let mut map = output.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
             match value {
-                Value::List(items) => map.serialize_entry(name, &ListOf(items))?,
+                Value::List(each, items) => map.serialize_entry(name, &ListOf(each, items))?,
                 value => map.serialize_entry(name, value)?,
             }
         }
@@ -245,13 +262,13 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => output.serialize_str(text),
             Self::Part(part) => part.serialize(output),
-            Self::List(items) => ListOf(items).serialize(output),
+            Self::List(each, items) => ListOf(each, items).serialize(output),
         }
     }
 }
 
 /// `<item>…</item><item>…</item>`.
-struct ListOf<'a>(&'a [Value]);
+struct ListOf<'a>(&'static str, &'a [Value]);
 
 impl Serialize for ListOf<'_> {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
@@ -266,7 +283,7 @@ impl Serialize for ListOf<'_> {
             }
         }
         let mut map = output.serialize_map(Some(1))?;
-        map.serialize_entry("item", &Elements(self.0))?;
+        map.serialize_entry(self.0, &Elements(self.1))?;
         map.end()
     }
 }
@@ -280,8 +297,9 @@ mod tests {
         text("ImageId"),
         choice("Tenancy", &["default", "host"]),
         part("Monitoring", &[flag("Enabled")]),
-        list("Tag", "tagSet", &[text("Key"), text("Value")]),
+        list("Tag", "tagSet", &[text("Key"), text_or_empty("Value")]),
         texts("SecurityGroupId", "securityGroupIdSet"),
+        texts_each("Group", "groupSet", "groupId"),
     ];
 
     fn given(form: &str) -> Result<Given, Refusal> {
@@ -292,15 +310,16 @@ mod tests {
     fn what_was_given_is_told_as_it_was() {
         let given = given(
             "ImageId=ami-1&Monitoring.Enabled=TRUE&Tag.1.Key=a&Tag.1.Value=1&Tag.2.Key=b\
-             &SecurityGroupId.1=sg-1&SecurityGroupId.2=sg-2&Unknown=x",
+             &SecurityGroupId.1=sg-1&SecurityGroupId.2=sg-2&Group.1=sg-3&Unknown=x",
         )
         .unwrap();
         let xml = quick_xml::se::to_string_with_root("data", &given).unwrap();
         assert_eq!(
             xml,
             "<data><imageId>ami-1</imageId><monitoring><enabled>true</enabled></monitoring>\
-             <tagSet><item><key>a</key><value>1</value></item><item><key>b</key></item></tagSet>\
-             <securityGroupIdSet><item>sg-1</item><item>sg-2</item></securityGroupIdSet></data>"
+             <tagSet><item><key>a</key><value>1</value></item><item><key>b</key><value></value></item></tagSet>\
+             <securityGroupIdSet><item>sg-1</item><item>sg-2</item></securityGroupIdSet>\
+             <groupSet><groupId>sg-3</groupId></groupSet></data>"
         );
         assert_eq!(given.texts("securityGroupIdSet"), ["sg-1", "sg-2"]);
         assert_eq!(given.part("monitoring").and_then(|part| part.flag("enabled")), Some(true));

@@ -1,4 +1,6 @@
-use crate::aws::shape::{Member, choice, flag, list, moment, number, part, real, text, texts};
+use crate::aws::shape::{
+    Member, choice, flag, list, moment, number, part, real, text, text_or_empty, texts, texts_each,
+};
 
 const RANGE: &[Member] = &[number("Min"), number("Max")];
 const REAL_RANGE: &[Member] = &[real("Min"), real("Max")];
@@ -43,7 +45,7 @@ pub(crate) const DATA: &[Member] = &[
             flag("DeleteOnTermination"),
             text("Description"),
             number("DeviceIndex"),
-            texts("SecurityGroupId", "groupSet"),
+            texts_each("SecurityGroupId", "groupSet", "groupId"),
             text("InterfaceType"),
             number("Ipv6AddressCount"),
             list("Ipv6Addresses", "ipv6AddressesSet", &[text("Ipv6Address")]),
@@ -95,7 +97,7 @@ pub(crate) const DATA: &[Member] = &[
     list(
         "TagSpecification",
         "tagSpecificationSet",
-        &[text("ResourceType"), list("Tag", "tagSet", &[text("Key"), text("Value")])],
+        &[text("ResourceType"), list("Tag", "tagSet", &[text("Key"), text_or_empty("Value")])],
     ),
     list("ElasticGpuSpecification", "elasticGpuSpecificationSet", &[text("Type")]),
     list("ElasticInferenceAccelerator", "elasticInferenceAcceleratorSet", &[text("Type"), number("Count")]),
