@@ -136,6 +136,8 @@ def template(image_id, group_id):
     EC2.describe_launch_templates(LaunchTemplateNames=["walk"])
     versions = EC2.describe_launch_template_versions(LaunchTemplateId=made, Versions=["$Latest", "$Default", "2"])
     sim.expect(len(versions["LaunchTemplateVersions"]) == 3, f"of three versions there are {versions}")
+    told = next(version for version in versions["LaunchTemplateVersions"] if version["VersionNumber"] == 1)
+    sim.expect(told["LaunchTemplateData"] == data, f"the template was given {data} and tells {told['LaunchTemplateData']}")
     if "ModifyLaunchTemplate" in ACTIONS:
         EC2.modify_launch_template(LaunchTemplateId=made, DefaultVersion="3")
     if "DeleteLaunchTemplateVersions" in ACTIONS:
