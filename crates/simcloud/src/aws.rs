@@ -11,14 +11,15 @@
 //! | `regions`, `types`, `spot_prices`, `images` | what there is to choose from |
 //! | `network`, `groups`, `keys`, `templates`, `placement` | what launches are configured with |
 //! | `fleet*`, `allocation`, `run`, `blueprint`, `purchase` | launches: what is asked for, what is bought |
-//! | `instances`, `ending`, `launched`, `instance_xml` | what came of them |
-//! | `volumes`, `addresses` | what goes with them |
+//! | `instances`, `instance_*`, `ending`, `launched`, `spot`, `console` | what came of them |
+//! | `volumes`, `interfaces`, `addresses`, `tags` | what goes with them |
 //! | `shape` | structures that are told as they were given |
 
 pub(crate) mod action;
 pub(crate) mod addresses;
 pub(crate) mod allocation;
 pub(crate) mod blueprint;
+pub(crate) mod console;
 pub(crate) mod creation;
 pub(crate) mod ending;
 pub(crate) mod error;
@@ -33,8 +34,11 @@ pub(crate) mod group_rules;
 pub(crate) mod groups;
 pub(crate) mod identity;
 pub(crate) mod images;
+pub(crate) mod instance_attributes;
+pub(crate) mod instance_status;
 pub(crate) mod instance_xml;
 pub(crate) mod instances;
+pub(crate) mod interfaces;
 pub(crate) mod key_material;
 pub(crate) mod keys;
 pub(crate) mod launched;
@@ -52,9 +56,11 @@ pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod shape;
+pub(crate) mod spot;
 pub(crate) mod spot_prices;
 pub(crate) mod spot_scores;
 pub(crate) mod state;
+pub(crate) mod tags;
 pub(crate) mod template_data;
 pub(crate) mod template_members;
 pub(crate) mod template_versions;

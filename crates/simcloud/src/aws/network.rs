@@ -80,16 +80,24 @@ pub(crate) fn retag_own(
     id: &str,
     change: impl FnOnce(&mut Tags),
 ) -> bool {
-    let own = kernel.regions().iter().any(|region| {
-        let region = region.as_str();
-        id == default_vpc(region)
-            || id == groups::default_id(region)
-            || subnets(kernel, region).iter().any(|subnet| subnet.id == id)
-    });
+    let own = is_own(kernel, id);
     if own {
         change(state.own_tags.entry(id.to_owned()).or_default());
     }
     own
+}
+
+/// What the account has from the start in a region: the default VPC, its group, a subnet per zone.
+pub(crate) fn own_ids(kernel: &Kernel, region: &str) -> Vec<String> {
+    let zones = kernel.catalog().zones().iter().filter(|spec| spec.region.as_str() == region);
+    let subnets = zones.map(|spec| fixed_id("subnet", &[spec.zone.as_str()]));
+    subnets.chain([default_vpc(region), groups::default_id(region)]).collect()
+}
+
+/// Whether an id is of what the account has from the start.
+pub(crate) fn is_own(kernel: &Kernel, id: &str) -> bool {
+    let kind = matches!(id.split('-').next(), Some("vpc" | "subnet" | "sg"));
+    kind && kernel.regions().iter().any(|region| own_ids(kernel, region.as_str()).iter().any(|own| own == id))
 }
 
 /// The type of resource and the tags of what the account has from the start, for `DescribeTags`.

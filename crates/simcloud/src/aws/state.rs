@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use crate::aws::addresses::Addresses;
 use crate::aws::fleet::Fleets;
 use crate::aws::groups::Groups;
+use crate::aws::interfaces::Interfaces;
 use crate::aws::keys::Keys;
 use crate::aws::launched::Launched;
 use crate::aws::placement::PlacementGroups;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     /// What launches of EC2 were made of.
     pub(crate) launched: Launched,
     pub(crate) fleets: Fleets,
+    pub(crate) interfaces: Interfaces,
     pub(crate) volumes: Volumes,
     pub(crate) addresses: Addresses,
 }
