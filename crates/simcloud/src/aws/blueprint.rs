@@ -57,10 +57,10 @@ pub(crate) fn draw(
     data: &LaunchTemplateData,
     terms: &Terms<'_>,
 ) -> Result<Blueprint, Refusal> {
+    let image_id = data.image_id.as_deref().ok_or_else(|| missing("ImageId"))?;
     let instance_type = known_type(kernel, terms.instance_type)?;
     let interface = interface(data)?;
     let subnet = subnet(kernel, data, terms, interface)?;
-    let image_id = data.image_id.as_deref().ok_or_else(|| missing("ImageId"))?;
     let image = images::find(terms.region, image_id)?;
     if image.architecture != instance_type.arch {
         let message = format!(
@@ -171,13 +171,14 @@ pub(crate) fn draw(
     })
 }
 
-/// EC2's `InvalidInstanceType` for one that does not exist.
+/// `InvalidParameterValue` for one that does not exist: `InvalidInstanceType` is only what
+/// `DescribeInstanceTypes` says.
 pub(crate) fn known_type(kernel: &Kernel, name: &str) -> Result<Arc<InstanceType>, Refusal> {
     kernel.catalog().instance_type(name).cloned().ok_or_else(|| {
         let near = kernel.catalog().nearest(name);
         let hint =
-            if near.is_empty() { String::new() } else { format!(". Did you mean {}?", near.join(" or ")) };
-        coded(400, "InvalidInstanceType", format!("The instance type '{name}' does not exist{hint}"))
+            if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) };
+        coded(400, "InvalidParameterValue", format!("Invalid value '{name}' for InstanceType{hint}."))
     })
 }
 

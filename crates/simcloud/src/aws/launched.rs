@@ -167,7 +167,7 @@ pub(crate) fn request_number(id: &str) -> Option<u32> {
         inverse = inverse.wrapping_mul(2u64.wrapping_sub(SCATTER.wrapping_mul(inverse)));
     }
     let number = scattered.wrapping_mul(inverse) & MASK;
-    u32::try_from(number).ok()?.checked_sub(1)
+    u32::try_from(number.checked_sub(1)?).ok()
 }
 
 /// An instance of the region that EC2 still knows, whether lists show it already or not.

@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(
             xml,
             "<data><imageId>ami-1</imageId><monitoring><enabled>true</enabled></monitoring>\
-             <tagSet><item><key>a</key><value>1</value></item><item><key>b</key><value></value></item></tagSet>\
+             <tagSet><item><key>a</key><value>1</value></item><item><key>b</key><value/></item></tagSet>\
              <securityGroupIdSet><item>sg-1</item><item>sg-2</item></securityGroupIdSet>\
              <groupSet><groupId>sg-3</groupId></groupSet></data>"
         );
