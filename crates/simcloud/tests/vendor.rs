@@ -60,6 +60,7 @@ enum Clock {
 const CHECKS: &[Check] = &[
     check("the AWS CLI leads a life", &["cli_life.py"], Clock::Running),
     check("boto3 leads a life", &["boto3_life.py"], Clock::Running),
+    check("the walk finds what is wrong", &["walker_finds.py"], Clock::Manual),
     check("every answer of EC2 is as the model says", &["walk_ec2.py"], Clock::Manual),
     check("every answer of the other services is as the model says", &["walk_services.py"], Clock::Manual),
     check("every refusal has EC2's status, code and envelope", &["refusals.py"], Clock::Manual),

@@ -81,13 +81,14 @@ class Walker:
 
     def watch(self, client):
         """Walks every answer that a client of boto3 gets from now on."""
-        client.meta.events.register("before-parse", self._answer)
+        client.meta.events.register("before-parse", self.answer)
 
     def verdict(self):
         """All problems, each once, for people."""
         return "answers that are not as the vendor's model says:\n" + "\n".join(dict.fromkeys(self.problems))
 
-    def _answer(self, operation_model, response_dict, **_):
+    def answer(self, operation_model, response_dict, **_):
+        """Walks one answer, as botocore has it before it parses it."""
         status, body = response_dict["status_code"], response_dict["body"]
         self._action = operation_model.name
         kind = response_dict["headers"].get("content-type", "")
@@ -184,7 +185,7 @@ class Walker:
                     self.listed.add(self._action)
         else:
             if len(node):
-                self._problem(path, f"a {shape.type_name} with elements in it")
+                self._problem(path, f"elements in what is {shape.type_name}")
             self._scalar(shape, node.text or "", path)
 
     def _no_text(self, node, path):
