@@ -15,6 +15,8 @@
 //! | `volumes`, `interfaces`, `addresses`, `tags` | what goes with them |
 //! | `shape` | structures that are told as they were given |
 
+#[cfg(test)]
+mod acceptance;
 pub(crate) mod action;
 pub(crate) mod addresses;
 pub(crate) mod allocation;
@@ -65,6 +67,8 @@ pub(crate) mod template_data;
 pub(crate) mod template_members;
 pub(crate) mod template_versions;
 pub(crate) mod templates;
+#[cfg(test)]
+pub(crate) mod trial;
 pub(crate) mod type_facts;
 pub(crate) mod type_xml;
 pub(crate) mod types;
