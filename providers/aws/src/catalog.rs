@@ -119,8 +119,15 @@ impl Catalogue {
         self.zones.get(region, self.now(), self.client.zones(region)).await
     }
 
+    /// The vCPUs of those of the types that a region has.
+    pub(crate) async fn sizes(&self, region: &Region, names: &[TypeName]) -> Result<Vec<(TypeName, u32)>> {
+        let shelf = self.shelf(region, Some(names)).await?;
+        let known = names.iter().filter_map(|name| Some((name.clone(), shelf.kinds.get(name)?.spec.vcpus)));
+        Ok(known.collect())
+    }
+
     /// How many vCPUs a type has, when it was met in any region.
-    fn vcpus(&self, regions: &[Region], name: &TypeName) -> Option<u32> {
+    pub(crate) fn vcpus(&self, regions: &[Region], name: &TypeName) -> Option<u32> {
         let now = self.now();
         regions.iter().find_map(|region| {
             let shelf = self.shelves.peek(&(region.clone(), None), now)?;
@@ -403,30 +410,4 @@ fn no_such<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a s
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_zone_lies_in_the_region_that_its_name_begins_with() {
-        for (zone, region, lies, regular) in [
-            ("us-east-1a", "us-east-1", true, true),
-            ("us-west-2-lax-1a", "us-west-2", true, false),
-            ("us-east-1-wl1-bos-wlz-1", "us-east-1", true, false),
-            ("us-east-12a", "us-east-1", false, false),
-            ("us-east-1", "us-east-1", false, false),
-            ("eu-west-1a", "us-east-1", false, false),
-            ("atlantis-1z", "us-east-1", false, false),
-        ] {
-            let (zone, region) = (Zone::from(zone), Region::from(region));
-            assert_eq!(lies_in(&zone, &region), lies, "{zone} {region}");
-            assert_eq!(is_regular(&zone, &region), regular, "{zone} {region}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_refused_with_the_nearest() {
-        let error = no_such("region", "us-esat-1", ["eu-west-1", "us-east-1"].into_iter());
-        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-        assert!(error.message().contains("\"us-esat-1\"") && error.message().contains("\"us-east-1\""));
-    }
-}
+mod tests;

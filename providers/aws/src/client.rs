@@ -1,7 +1,11 @@
 //! The only way to AWS.
 
+pub(crate) mod fleet;
 mod http;
 pub(crate) mod market;
+pub(crate) mod probe;
+pub(crate) mod remains;
+pub(crate) mod spot;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +23,7 @@ use skyfleet_core::{Clock, Region, Result};
 use tokio::sync::OnceCell;
 
 pub use http::http_client;
+pub(crate) use http::reqwest_client;
 
 use crate::config::Settings;
 use crate::error;

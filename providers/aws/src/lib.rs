@@ -6,25 +6,35 @@
 //! | `client` | the only way to AWS: HTTP, credentials, regions, calls |
 //! | `catalog` | what can be bought: offers and signals |
 //! | `prices`, `quotas`, `extras` | what it costs now and cost when, what the account may have, disks and addresses |
+//! | `doctor` | whether a fleet could be had, asked beforehand |
 //! | `kept` | answers that stay true for a while |
 //! | `launch` | preparing, launching, listing |
 //! | `preemption` | what EC2 takes back, seen from outside the machine |
 //! | `notice` | the same, seen from the machine itself |
 //! | `teardown` | giving everything back |
+//! | `whereabouts` | in which region which instance is |
+//! | `user_data` | the user's script, behind a timer of ours |
 //! | `convert` | EC2's words and ours |
 //! | `error` | AWS's codes and our kinds |
 
+#[cfg(test)]
+mod bed;
 mod catalog;
 mod client;
 mod config;
+mod convert;
+mod doctor;
 mod error;
 mod extras;
 mod kept;
 mod launch;
+mod notice;
 mod preemption;
 mod prices;
 mod quotas;
 mod teardown;
+mod user_data;
+mod whereabouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +46,11 @@ use catalog::Catalogue;
 use client::Client;
 pub use client::http_client;
 pub use config::{Cidr, Named, Settings};
+pub use doctor::{
+    ClockHealth, DoctorReport, Identity, Line, PermissionHealth, QuotaHealth, RegionHealth, Verdict, Wanted,
+};
+pub use notice::{MachineNotice, notice, notice_at};
+use whereabouts::Whereabouts;
 
 /// Makes the provider from `[providers.aws]`: see [`Settings`].
 pub const DRIVER: Driver = Driver { name: "aws", connect };
@@ -53,6 +68,7 @@ pub struct AwsProvider {
     client: Client,
     /// What search has learnt: all clones share it.
     catalogue: Arc<Catalogue>,
+    whereabouts: Arc<Whereabouts>,
 }
 
 impl AwsProvider {
@@ -63,7 +79,8 @@ impl AwsProvider {
     }
 
     fn over(client: Client) -> Self {
-        Self { catalogue: Arc::new(Catalogue::new(client.clone())), client }
+        let catalogue = Arc::new(Catalogue::new(client.clone()));
+        Self { client, catalogue, whereabouts: Arc::default() }
     }
 }
 
@@ -82,9 +99,14 @@ impl Provider for AwsProvider {
             capacity_scores: true,
             quotas: true,
             launch_max: 1_000,
-            user_data_bytes_max: 0,
-            instance_id_command: "",
+            user_data_bytes_max: user_data::BYTES_MAX,
+            instance_id_command: INSTANCE_ID,
             shares_files: false,
         }
     }
 }
+
+/// Asks the metadata service who the machine is; its second version wants a token first.
+const INSTANCE_ID: &str = "m=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}; m=${m%/}/latest; \
+    t=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \"$m/api/token\") && \
+    curl -sf -H \"X-aws-ec2-metadata-token: $t\" \"$m/meta-data/instance-id\"";

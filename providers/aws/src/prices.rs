@@ -227,3 +227,99 @@ impl PriceBook {
 fn pool_of(offer: &OfferId) -> (Zone, TypeName) {
     (offer.zone.clone(), offer.instance_type.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use skyfleet_core::Clock;
+
+    use super::*;
+    use crate::bed::Bed;
+
+    fn offer(zone: &str, market: Market) -> OfferId {
+        OfferId { zone: zone.into(), instance_type: "m7g.large".into(), market }
+    }
+
+    #[tokio::test]
+    async fn an_instance_of_yesterday_costs_what_the_market_asked_yesterday() {
+        let bed = Bed::of(&["us-east-1"]);
+        let region = Region::from("us-east-1");
+        let zones = ["us-east-1a", "us-east-1b", "us-east-1c"];
+        let times: Vec<Timestamp> = (0..30)
+            .map(|_| {
+                bed.advance(1_801);
+                bed.clock.now()
+            })
+            .collect();
+        let wanted: Vec<(OfferId, Timestamp)> =
+            times.iter().flat_map(|time| zones.map(|zone| (offer(zone, Market::Spot), *time))).collect();
+        let book = bed.provider.catalogue.prices();
+        book.ensure(&region, &wanted).await.unwrap();
+        let mut seen = BTreeSet::new();
+        for (offer, time) in &wanted {
+            let expected = bed.world().look(|kernel| kernel.price_at(offer, *time)).unwrap();
+            assert_eq!(book.at(&region, offer, *time), Price::Known(expected), "{offer} at {time}");
+            seen.insert(expected);
+        }
+        assert!(seen.len() > zones.len(), "no price moved in half a day: {seen:?}");
+        assert_eq!(bed.calls("DescribeSpotPriceHistory"), 1);
+        // What is known is not asked for again.
+        book.ensure(&region, &wanted).await.unwrap();
+        assert_eq!(bed.calls("DescribeSpotPriceHistory"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_thousand_instances_of_one_launch_need_one_question() {
+        let bed = Bed::of(&["us-east-1"]);
+        let region = Region::from("us-east-1");
+        let launched = bed.clock.now();
+        bed.advance(600);
+        let wanted = vec![(offer("us-east-1a", Market::Spot), launched); 1_000];
+        let book = bed.provider.catalogue.prices();
+        for _ in 0..3 {
+            book.ensure(&region, &wanted).await.unwrap();
+        }
+        assert_eq!(bed.calls("DescribeSpotPriceHistory"), 1);
+        assert_ne!(book.at(&region, &wanted[0].0, launched), Price::Unknown);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_sells_has_an_unknown_price_and_is_asked_for_once() {
+        let bed = Bed::of(&["us-east-1"]);
+        let region = Region::from("us-east-1");
+        let now = bed.clock.now();
+        let strange = OfferId { instance_type: "p4d.24xlarge".into(), ..offer("us-east-1a", Market::Spot) };
+        let book = bed.provider.catalogue.prices();
+        for _ in 0..2 {
+            book.ensure(&region, &[(strange.clone(), now)]).await.unwrap();
+            assert_eq!(book.at(&region, &strange, now), Price::Unknown);
+        }
+        assert_eq!(bed.calls("DescribeSpotPriceHistory"), 1);
+    }
+
+    #[tokio::test]
+    async fn on_demand_prices_are_those_of_the_price_list() {
+        let bed = Bed::of(&["us-east-1", "ap-southeast-2"]);
+        let book = bed.provider.catalogue.prices();
+        for (region, zone) in [("us-east-1", "us-east-1a"), ("ap-southeast-2", "ap-southeast-2a")] {
+            let (region, id) = (Region::from(region), offer(zone, Market::OnDemand));
+            let now = bed.clock.now();
+            assert_eq!(book.at(&region, &id, now), Price::Unknown, "nobody asked yet");
+            book.ensure(&region, &[(id.clone(), now)]).await.unwrap();
+            let expected = bed.world().look(|kernel| kernel.price(&id)).unwrap();
+            assert_eq!(book.at(&region, &id, now), Price::Known(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_that_may_not_read_the_price_list_has_unknown_prices() {
+        let bed = Bed::of(&["us-east-1"]);
+        bed.inject(
+            r#"{"kind":"error","action":"GetProducts","probability":1.0,"status":400,"code":"AccessDeniedException","when":"before"}"#,
+        );
+        let (region, id) = (Region::from("us-east-1"), offer("us-east-1a", Market::OnDemand));
+        let now = bed.clock.now();
+        let book = bed.provider.catalogue.prices();
+        book.ensure(&region, &[(id.clone(), now)]).await.unwrap();
+        assert_eq!(book.at(&region, &id, now), Price::Unknown);
+    }
+}

@@ -10,7 +10,7 @@ use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType};
 use aws_sdk_pricing::types::{Filter as PriceFilter, FilterType};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use skyfleet_core::{ErrorKind, Market, Region, Result, Retry, Timestamp, TypeName, UsdPerHour, Zone};
+use skyfleet_core::{Error, ErrorKind, Market, Region, Result, Retry, Timestamp, TypeName, UsdPerHour, Zone};
 
 use super::Client;
 
@@ -235,11 +235,8 @@ impl Client {
     /// a JSON text.
     pub(crate) async fn price_list(&self, region: &Region) -> Result<Vec<String>> {
         let home = Region::from(PRICING_HOME);
-        let config = aws_sdk_pricing::config::Builder::from(self.sdk().await?)
-            .region(super::sdk_region(&home))
-            .build();
-        let pricing = aws_sdk_pricing::Client::from_conf(config);
-        let mut request = pricing.get_products().service_code("AmazonEC2").max_results(100);
+        let mut request =
+            self.pricing(&home).await?.get_products().service_code("AmazonEC2").max_results(100);
         for (field, value) in [
             ("regionCode", region.as_str()),
             ("productFamily", "Compute Instance"),
@@ -249,14 +246,7 @@ impl Client {
             ("capacitystatus", "Used"),
             ("marketoption", "OnDemand"),
         ] {
-            let filter = PriceFilter::builder().r#type(FilterType::TermMatch).field(field).value(value);
-            match filter.build() {
-                Ok(filter) => request = request.filters(filter),
-                Err(error) => {
-                    let message = format!("the price filter {field} cannot be made");
-                    return Err(skyfleet_core::Error::new(ErrorKind::Unexpected, message).because(error));
-                }
-            }
+            request = request.filters(price_filter(field, value)?);
         }
         let mut pages = Pages::new(self, "aws.prices", &home);
         let (mut products, mut token) = (Vec::new(), None);
@@ -268,6 +258,19 @@ impl Client {
                 return Ok(products);
             }
         }
+    }
+
+    /// Whether the Price List may be read at all.
+    pub(crate) async fn price_sample(&self) -> Result<()> {
+        let home = Region::from(PRICING_HOME);
+        let request = self.pricing(&home).await?.get_products().service_code("AmazonEC2").max_results(1);
+        self.send("aws.prices", &home, Box::pin(request.send())).await.map(drop)
+    }
+
+    async fn pricing(&self, home: &Region) -> Result<aws_sdk_pricing::Client> {
+        let config =
+            aws_sdk_pricing::config::Builder::from(self.sdk().await?).region(super::sdk_region(home));
+        Ok(aws_sdk_pricing::Client::from_conf(config.build()))
     }
 
     /// How likely so many spot instances of any of these types can be had, per zone; only the best
@@ -358,6 +361,13 @@ impl Client {
     }
 }
 
+fn price_filter(field: &str, value: &str) -> Result<PriceFilter> {
+    PriceFilter::builder().r#type(FilterType::TermMatch).field(field).value(value).build().map_err(|error| {
+        let message = format!("the price filter {field} cannot be made");
+        Error::new(ErrorKind::Unexpected, message).because(error)
+    })
+}
+
 fn price_move(row: &aws_sdk_ec2::types::SpotPrice) -> Option<PriceMove> {
     let at = row.timestamp()?;
     Some(PriceMove {
@@ -369,7 +379,7 @@ fn price_move(row: &aws_sdk_ec2::types::SpotPrice) -> Option<PriceMove> {
     })
 }
 
-fn filter<T: Borrow<str>>(name: &str, values: &[T]) -> Filter {
+pub(super) fn filter<T: Borrow<str>>(name: &str, values: &[T]) -> Filter {
     let values = values.iter().map(|value| value.borrow().to_owned()).collect();
     Filter::builder().name(name).set_values(Some(values)).build()
 }

@@ -1,0 +1,246 @@
+//! Whether a fleet could be had, asked beforehand: who calls, what answers, what is allowed, and
+//! how much of it. Nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use skyfleet_core::{Clock, Error, ErrorKind, Market, QuotaId, Region, Result, SystemClock, TypeName};
+
+use crate::catalog::Catalogue;
+use crate::client::Client;
+use crate::client::probe::Probe;
+use crate::{AwsProvider, quotas};
+
+mod report;
+
+pub use report::{
+    ClockHealth, DoctorReport, Identity, Line, PermissionHealth, QuotaHealth, RegionHealth, Verdict,
+};
+
+/// A signature is refused when its time is five minutes off (AWS Signature Version 4).
+const SKEW_MAX_S: i64 = 300;
+/// From here on it is worth setting the clock.
+const SKEW_NOTED_S: i64 = 30;
+/// How many calls are under way at once: far below every bucket of EC2.
+const AT_ONCE: usize = 8;
+/// What stands for a machine when the fleet names no type.
+const USUAL_TYPE: &str = "m7g.large";
+
+/// The fleet that is to be had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only these regions; empty for all in scope.
+    pub regions: Vec<Region>,
+    /// Only these types; empty for any.
+    pub instance_types: Vec<TypeName>,
+    /// At least this many vCPUs on each machine.
+    pub vcpus: u32,
+    /// Whether each machine needs a GPU.
+    pub gpu: bool,
+    /// How many machines.
+    pub count: u32,
+    /// On which markets; empty for both.
+    pub markets: Vec<Market>,
+}
+
+impl AwsProvider {
+    /// Examines the account for a fleet. What is wrong is in the report; nothing is changed.
+    pub async fn doctor(&self, wanted: &Wanted) -> DoctorReport {
+        Box::pin(examine(&self.client, &self.catalogue, wanted)).await
+    }
+}
+
+async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> DoctorReport {
+    let mut report = DoctorReport { needed: wanted.count, ..DoctorReport::default() };
+    let asked = SystemClock.now();
+    let (caller, server) = client.caller().await;
+    let answered = SystemClock.now();
+    report.clock = server.map(|server| {
+        // The answer was written somewhere between the two, and its time has whole seconds.
+        let skew = match () {
+            () if server.as_second() < asked.as_second() - 1 => server.as_second() - asked.as_second(),
+            () if server.as_second() > answered.as_second() + 1 => server.as_second() - answered.as_second(),
+            () => 0,
+        };
+        let verdict = match skew.abs() {
+            0..SKEW_NOTED_S => Verdict::Good,
+            SKEW_NOTED_S..SKEW_MAX_S => Verdict::Unclear,
+            _ => Verdict::Bad,
+        };
+        ClockHealth { verdict, ahead_s: -skew }
+    });
+    match caller {
+        Ok(caller) => report.identity = Some(Identity { account: caller.account, arn: caller.arn }),
+        Err(error) => {
+            let hopeless = error.kind() == ErrorKind::Unauthenticated;
+            report.problems.push(format!("who calls is not known: {error}"));
+            if hopeless {
+                return report;
+            }
+        }
+    }
+    let scope = match scope(client, wanted).await {
+        Ok(scope) => scope,
+        Err(error) => {
+            report.problems.push(format!("the regions are not known: {error}"));
+            return report;
+        }
+    };
+    report.regions =
+        futures::future::join_all(scope.iter().map(|region| region_health(client, region))).await;
+    let answering: Vec<Region> = (report.regions.iter())
+        .filter(|health| health.answers)
+        .map(|health| Region::from(health.region.as_str()))
+        .collect();
+    let Some(first) = answering.first() else {
+        report.problems.push("no region answers".to_owned());
+        return report;
+    };
+    match quota_health(client, catalogue, &answering, wanted).await {
+        Ok(quotas) => report.quotas = quotas,
+        Err(error) => report.problems.push(format!("the quotas are not known: {error}")),
+    }
+    let usual = TypeName::from(USUAL_TYPE);
+    let kind = wanted.instance_types.first().unwrap_or(&usual);
+    match client.probes(first, kind).await {
+        Ok(probes) => {
+            let asked = futures::stream::iter(probes).map(permission).buffered(AT_ONCE);
+            report.permissions = asked.collect().await;
+        }
+        Err(error) => report.problems.push(format!("the permissions are not known: {error}")),
+    }
+    report
+}
+
+/// The regions in scope that the fleet would use.
+async fn scope(client: &Client, wanted: &Wanted) -> Result<Vec<Region>> {
+    let scope = client.regions().await?;
+    if let Some(unknown) = wanted.regions.iter().find(|region| !scope.contains(region)) {
+        let known: Vec<&str> = scope.iter().map(Region::as_str).collect();
+        let message = format!("the region {unknown} is not in scope; in scope are {}", known.join(", "));
+        return Err(Error::new(ErrorKind::InvalidRequest, message));
+    }
+    Ok(scope.into_iter().filter(|r| wanted.regions.is_empty() || wanted.regions.contains(r)).collect())
+}
+
+async fn region_health(client: &Client, region: &Region) -> RegionHealth {
+    let started = SystemClock.now();
+    let network = client.network(region).await;
+    let milliseconds = SystemClock.now().duration_since(started).as_millis();
+    let mut health = RegionHealth {
+        verdict: Verdict::Good,
+        region: region.to_string(),
+        answers: true,
+        milliseconds: u64::try_from(milliseconds).unwrap_or(0),
+        network: None,
+        detail: String::new(),
+    };
+    match network {
+        Ok(Some(vpc)) => health.network = Some(vpc),
+        Ok(None) => {
+            health.verdict = Verdict::Bad;
+            health.detail = match &client.settings().vpc {
+                Some(vpc) => format!("no VPC {vpc} here"),
+                None => "no default VPC: name one by `vpc`, or make one with \
+                         `aws ec2 create-default-vpc`"
+                    .to_owned(),
+            };
+        }
+        Err(error) => {
+            health.verdict = Verdict::Bad;
+            health.answers = error.kind() == ErrorKind::PermissionDenied;
+            health.detail = error.to_string();
+        }
+    }
+    health
+}
+
+/// How many machines of the fleet fit into what is left of each quota.
+async fn quota_health(
+    client: &Client,
+    catalogue: &Catalogue,
+    regions: &[Region],
+    wanted: &Wanted,
+) -> Result<Vec<QuotaHealth>> {
+    let mut sizes = BTreeMap::<QuotaId, u32>::new();
+    for region in regions {
+        for (name, vcpus) in machines(catalogue, region, wanted).await? {
+            for market in markets(wanted) {
+                if let Some(id) = quotas::quota_of(region, name.as_str(), market) {
+                    let least = sizes.entry(id).or_insert(vcpus);
+                    *least = vcpus.min(*least);
+                }
+            }
+        }
+    }
+    let ids: BTreeSet<QuotaId> = sizes.keys().cloned().collect();
+    let signals = quotas::signals(client, &ids, |name| catalogue.vcpus(regions, name)).await?;
+    let mut found: Vec<QuotaHealth> = signals
+        .into_iter()
+        .filter_map(|signal| match signal {
+            skyfleet_core::Signal::Quota { id, limit_vcpus, used_vcpus } => {
+                let (region, code, market) = quotas::parts(&id)?;
+                let size = (*sizes.get(&id)?).max(1);
+                Some(QuotaHealth {
+                    verdict: Verdict::Unclear,
+                    region: region.to_string(),
+                    code: code.to_owned(),
+                    name: quotas::quota_name(code).unwrap_or_default(),
+                    market,
+                    limit_vcpus,
+                    used_vcpus,
+                    machine_vcpus: size,
+                    machines: limit_vcpus.map(|limit| limit.saturating_sub(used_vcpus) / size),
+                })
+            }
+            _ => None,
+        })
+        .collect();
+    report::judge(&mut found, wanted.count);
+    Ok(found)
+}
+
+/// The types that the fleet may be of, each with its vCPUs; one of each kind of quota when the fleet
+/// names none.
+async fn machines(catalogue: &Catalogue, region: &Region, wanted: &Wanted) -> Result<Vec<(TypeName, u32)>> {
+    let vcpus = wanted.vcpus.max(1);
+    if wanted.instance_types.is_empty() {
+        // The letters decide which quota it is: a GPU is in G or P, anything else in Standard.
+        let names: &[&str] = if wanted.gpu { &["g", "p"] } else { &["m"] };
+        return Ok(names.iter().map(|name| (TypeName::from(*name), vcpus)).collect());
+    }
+    let known = catalogue.sizes(region, &wanted.instance_types).await?;
+    Ok(known.into_iter().map(|(name, size)| (name, size.max(vcpus))).collect())
+}
+
+fn markets(wanted: &Wanted) -> Vec<Market> {
+    match wanted.markets.as_slice() {
+        [] => vec![Market::Spot, Market::OnDemand],
+        markets => markets.to_vec(),
+    }
+}
+
+async fn permission(probe: Probe<'_>) -> PermissionHealth {
+    let answer = probe.ask.await;
+    let (verdict, detail) = match answer {
+        Ok(()) => (Verdict::Good, String::new()),
+        Err(error) => judge_refusal(&error),
+    };
+    PermissionHealth { verdict, action: probe.action.to_owned(), dry_run: probe.mutates, detail }
+}
+
+/// Only a refusal for want of permission is one: of what does not exist, EC2 may say so first.
+fn judge_refusal(error: &Error) -> (Verdict, String) {
+    let code = error.fact("code").unwrap_or("no code");
+    match error.kind() {
+        ErrorKind::PermissionDenied => (Verdict::Bad, format!("missing: {code}")),
+        ErrorKind::NotFound | ErrorKind::InvalidRequest | ErrorKind::Conflict => (
+            Verdict::Unclear,
+            format!("not refused, and not proven: EC2 looked at the request first ({code})"),
+        ),
+        _ => (Verdict::Unclear, format!("not known: {}", error.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
