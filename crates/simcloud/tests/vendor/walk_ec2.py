@@ -82,8 +82,6 @@ def group(vpc):
     )
     EC2.authorize_security_group_egress(GroupId=made, IpPermissions=[https])
     EC2.describe_security_groups(GroupIds=[made])
-    if "DescribeSecurityGroupRules" in ACTIONS:
-        EC2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [made]}])
     EC2.revoke_security_group_ingress(GroupId=made, IpPermissions=[ssh])
     EC2.revoke_security_group_egress(GroupId=made, IpPermissions=[https])
     return made
@@ -92,10 +90,9 @@ def group(vpc):
 def keys():
     """A key pair of EC2's own, and one that was brought along."""
     EC2.create_key_pair(KeyName="walk", KeyType="ed25519", TagSpecifications=tagged("key-pair"))
-    if "ImportKeyPair" in ACTIONS:
-        material = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f walk"
-        EC2.import_key_pair(KeyName="brought", PublicKeyMaterial=material, TagSpecifications=tagged("key-pair"))
-        EC2.delete_key_pair(KeyName="brought")
+    material = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f walk"
+    EC2.import_key_pair(KeyName="brought", PublicKeyMaterial=material, TagSpecifications=tagged("key-pair"))
+    EC2.delete_key_pair(KeyName="brought")
     EC2.describe_key_pairs(KeyNames=["walk"], IncludePublicKey=True)
 
 
@@ -139,10 +136,8 @@ def template(image_id, group_id):
     sim.expect(len(versions["LaunchTemplateVersions"]) == 3, f"of three versions there are {versions}")
     told = next(version for version in versions["LaunchTemplateVersions"] if version["VersionNumber"] == 1)
     sim.expect(told["LaunchTemplateData"] == data, f"the template was given {data} and tells {told['LaunchTemplateData']}")
-    if "ModifyLaunchTemplate" in ACTIONS:
-        EC2.modify_launch_template(LaunchTemplateId=made, DefaultVersion="3")
-    if "DeleteLaunchTemplateVersions" in ACTIONS:
-        EC2.delete_launch_template_versions(LaunchTemplateId=made, Versions=["2", "9"])
+    EC2.modify_launch_template(LaunchTemplateId=made, DefaultVersion="3")
+    EC2.delete_launch_template_versions(LaunchTemplateId=made, Versions=["2", "9"])
     return made
 
 
@@ -187,11 +182,8 @@ def fleets(template_id, subnets):
     EC2.describe_fleets(FleetIds=[instant["FleetId"]])
     EC2.describe_fleets(MaxResults=100)
     EC2.describe_fleet_instances(FleetId=maintained)
-    if "DescribeFleetHistory" in ACTIONS:
-        since = datetime(2020, 1, 1, tzinfo=timezone.utc)
-        EC2.describe_fleet_history(FleetId=maintained, StartTime=since)
-    if "ModifyFleet" in ACTIONS:
-        EC2.modify_fleet(FleetId=maintained, TargetCapacitySpecification={"TotalTargetCapacity": 2})
+    EC2.describe_fleet_history(FleetId=maintained, StartTime=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    EC2.modify_fleet(FleetId=maintained, TargetCapacitySpecification={"TotalTargetCapacity": 2})
     EC2.delete_fleets(FleetIds=[maintained, asked["FleetId"]], TerminateInstances=True)
     EC2.describe_fleets(FleetIds=[maintained])
     return [instance for part in instant["Instances"] for instance in part["InstanceIds"]]
@@ -235,13 +227,10 @@ def machines(image_id, group_id, subnet):
     EC2.describe_instances(InstanceIds=[ids[0]])
     EC2.start_instances(InstanceIds=[ids[0]])
     sim.advance(120)
-    if "RebootInstances" in ACTIONS:
-        EC2.reboot_instances(InstanceIds=[ids[0]])
-    for attribute in "instanceType userData instanceInitiatedShutdownBehavior disableApiTermination".split():
-        if "DescribeInstanceAttribute" in ACTIONS:
-            EC2.describe_instance_attribute(InstanceId=ids[0], Attribute=attribute)
-    if "ModifyInstanceAttribute" in ACTIONS:
-        EC2.modify_instance_attribute(InstanceId=ids[0], DisableApiTermination={"Value": False})
+    EC2.reboot_instances(InstanceIds=[ids[0]])
+    for attribute in EC2.meta.service_model.shape_for("InstanceAttributeName").enum:
+        EC2.describe_instance_attribute(InstanceId=ids[0], Attribute=attribute)
+    EC2.modify_instance_attribute(InstanceId=ids[0], DisableApiTermination={"Value": False})
     return ids
 
 
@@ -257,9 +246,6 @@ def spot_requests(instances):
     sim.advance(300)
     EC2.describe_spot_instance_requests(SpotInstanceRequestIds=[request["SpotInstanceRequestId"]])
     EC2.describe_instances(InstanceIds=[request["InstanceId"]])
-    if "RequestSpotInstances" in ACTIONS:
-        specification = {"ImageId": image(), "InstanceType": "m7g.large"}
-        EC2.request_spot_instances(InstanceCount=1, LaunchSpecification=specification)
     EC2.cancel_spot_instance_requests(
         SpotInstanceRequestIds=[request["SpotInstanceRequestId"] for request in page]
     )
@@ -273,24 +259,21 @@ def things(instance, zone, subnet, group_id):
     sim.advance(30)
     EC2.describe_volumes(VolumeIds=[volume])
     EC2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])
-    if "AttachVolume" in ACTIONS:
-        EC2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
-        EC2.describe_volumes(VolumeIds=[volume])
-        EC2.detach_volume(VolumeId=volume)
+    EC2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
+    EC2.describe_volumes(VolumeIds=[volume])
+    EC2.detach_volume(VolumeId=volume)
     EC2.describe_network_interfaces(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])
-    if "CreateNetworkInterface" in ACTIONS:
-        made = EC2.create_network_interface(
-            SubnetId=subnet, Groups=[group_id], Description="a walk", TagSpecifications=tagged("network-interface")
-        )["NetworkInterface"]["NetworkInterfaceId"]
-        EC2.describe_network_interfaces(NetworkInterfaceIds=[made])
-        EC2.delete_network_interface(NetworkInterfaceId=made)
+    made = EC2.create_network_interface(
+        SubnetId=subnet, Groups=[group_id], Description="a walk", TagSpecifications=tagged("network-interface")
+    )["NetworkInterface"]["NetworkInterfaceId"]
+    EC2.describe_network_interfaces(NetworkInterfaceIds=[made])
+    EC2.delete_network_interface(NetworkInterfaceId=made)
     address = EC2.allocate_address(Domain="vpc", TagSpecifications=tagged("elastic-ip"))["AllocationId"]
     EC2.describe_addresses(AllocationIds=[address])
-    if "AssociateAddress" in ACTIONS:
-        association = EC2.associate_address(AllocationId=address, InstanceId=instance)["AssociationId"]
-        EC2.describe_addresses(AllocationIds=[address])
-        EC2.describe_instances(InstanceIds=[instance])
-        EC2.disassociate_address(AssociationId=association)
+    association = EC2.associate_address(AllocationId=address, InstanceId=instance)["AssociationId"]
+    EC2.describe_addresses(AllocationIds=[address])
+    EC2.describe_instances(InstanceIds=[instance])
+    EC2.disassociate_address(AssociationId=association)
     EC2.release_address(AllocationId=address)
     EC2.create_tags(Resources=[instance, volume], Tags=[{"Key": "more", "Value": "<&>\"' \u00e9"}])
     EC2.describe_tags(Filters=[{"Name": "resource-id", "Values": [instance]}])
