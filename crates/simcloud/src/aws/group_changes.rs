@@ -218,3 +218,39 @@ impl Revoked {
         Self { traffic: Traffic::of(group, rule), referenced_group_id: referenced }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn all_rules_of_a_request_are_added_or_none() {
+        let trial = Trial::new();
+        let id = trial.get("CreateSecurityGroup", "GroupName=mine&GroupDescription=d", "groupId");
+        let rule =
+            |port: u16| format!("GroupId={id}&IpProtocol=tcp&FromPort={port}&ToPort={port}&CidrIp=0.0.0.0/0");
+        trial.ask("AuthorizeSecurityGroupIngress", &rule(22)).unwrap();
+        let both = format!(
+            "{}&IpPermissions.1.IpProtocol=udp&IpPermissions.1.FromPort=53&IpPermissions.1.ToPort=53&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0",
+            rule(22)
+        );
+        assert_eq!(trial.refusal("AuthorizeSecurityGroupIngress", &both), "InvalidPermission.Duplicate");
+        let listed = trial.ask("DescribeSecurityGroups", &format!("GroupId.1={id}")).unwrap();
+        assert_eq!(texts(&listed, "ipProtocol"), ["-1", "tcp"]);
+        // The other direction has rules of its own.
+        trial.ask("AuthorizeSecurityGroupEgress", &rule(22)).unwrap();
+        let answer = trial.ask("RevokeSecurityGroupIngress", &rule(22)).unwrap();
+        let rule_id = texts(&answer, "securityGroupRuleId");
+        assert_eq!(rule_id.len(), 1);
+        assert_eq!(trial.refusal("RevokeSecurityGroupIngress", &rule(22)), "InvalidPermission.NotFound");
+        let by_id = format!("GroupId={id}&SecurityGroupRuleId.1={}", rule_id[0]);
+        assert_eq!(
+            trial.refusal("RevokeSecurityGroupIngress", &by_id),
+            "InvalidSecurityGroupRuleId.NotFound"
+        );
+        assert_eq!(
+            trial.refusal("AuthorizeSecurityGroupIngress", &format!("GroupId={id}")),
+            "MissingParameter"
+        );
+    }
+}

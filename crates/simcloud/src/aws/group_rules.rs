@@ -15,9 +15,12 @@ pub(crate) struct Permission {
     /// `tcp`, `udp`, `icmp`, `icmpv6`, a number, or `-1` for everything.
     pub(crate) protocol: String,
     /// The first and the last port, or the ICMP type and code.
-    pub(crate) ports: Option<(i32, i32)>,
+    pub(crate) ports: Ports,
     pub(crate) peer: Peer,
 }
+
+/// The first and the last port, where a protocol has ports.
+type Ports = Option<(i32, i32)>;
 
 /// The other end of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +104,7 @@ pub(crate) fn read(
     }
 }
 
-fn traffic(node: &Node<'_>) -> Result<(String, Option<(i32, i32)>), Refusal> {
+fn traffic(node: &Node<'_>) -> Result<(String, Ports), Refusal> {
     let given = node.required("IpProtocol")?.to_lowercase();
     let protocol = match given.as_str() {
         "all" | "-1" => "-1",
@@ -158,7 +161,7 @@ fn cidr(node: &Node<'_>, name: &str) -> Result<String, Refusal> {
 pub(crate) fn permissions<'a>(
     rules: impl IntoIterator<Item = (&'a Permission, Option<&'a str>)>,
 ) -> Items<IpPermission> {
-    let mut together: BTreeMap<(&str, Option<(i32, i32)>), IpPermission> = BTreeMap::new();
+    let mut together: BTreeMap<(&str, Ports), IpPermission> = BTreeMap::new();
     for (rule, description) in rules {
         let entry = together.entry((&rule.protocol, rule.ports)).or_insert_with(|| IpPermission {
             ip_protocol: rule.protocol.clone(),

@@ -409,3 +409,68 @@ struct SecurityGroup {
     group_description: String,
     ip_permissions: Items<IpPermission>,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    const MADE: &str = "GroupName=mine&GroupDescription=d";
+
+    #[test]
+    fn a_new_group_lets_everything_out_and_nothing_in() {
+        let trial = Trial::new();
+        trial.ask("CreateSecurityGroup", MADE).unwrap();
+        let answer = trial.ask("DescribeSecurityGroups", "GroupName.1=mine").unwrap();
+        assert!(answer.contains("<ipPermissions/>") || answer.contains("<ipPermissions></ipPermissions>"));
+        assert_eq!(texts(&answer, "cidrIp"), ["0.0.0.0/0"]);
+        for (form, code) in [
+            (MADE, "InvalidGroup.Duplicate"),
+            ("GroupName=sg-x&GroupDescription=d", "InvalidParameterValue"),
+            ("GroupName=default&GroupDescription=d", "InvalidParameterValue"),
+            ("GroupName=x&GroupDescription=d&VpcId=vpc-1", "InvalidVpcID.NotFound"),
+            ("GroupName=x", "MissingParameter"),
+            ("GroupName=%C3%A4&GroupDescription=d", "InvalidParameterValue"),
+        ] {
+            assert_eq!(trial.refusal("CreateSecurityGroup", form), code, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_group_goes_when_neither_a_machine_nor_another_group_needs_it() {
+        let trial = Trial::new();
+        let id = trial.get("CreateSecurityGroup", MADE, "groupId");
+        let other = trial.get("CreateSecurityGroup", "GroupName=other&GroupDescription=d", "groupId");
+        let rule =
+            format!("GroupId={other}&IpPermissions.1.IpProtocol=-1&IpPermissions.1.Groups.1.GroupId={id}");
+        trial.ask("AuthorizeSecurityGroupIngress", &rule).unwrap();
+        let gone = format!("GroupId={id}");
+        assert_eq!(trial.refusal("DeleteSecurityGroup", &gone), "DependencyViolation");
+        trial.ask("DeleteSecurityGroup", "GroupName=other").unwrap();
+        let image =
+            trial.get("DescribeImages", "Filter.1.Name=architecture&Filter.1.Value.1=arm64", "imageId");
+        let run =
+            format!("ImageId={image}&InstanceType=m7g.large&MinCount=1&MaxCount=1&SecurityGroupId.1={id}");
+        let machine = trial.get("RunInstances", &run, "instanceId");
+        assert_eq!(trial.refusal("DeleteSecurityGroup", &gone), "DependencyViolation");
+        trial.wait(60);
+        trial.ask("TerminateInstances", &format!("InstanceId.1={machine}")).unwrap();
+        trial.wait(300);
+        trial.ask("DeleteSecurityGroup", &gone).unwrap();
+        assert_eq!(trial.refusal("DeleteSecurityGroup", &gone), "InvalidGroup.NotFound");
+        assert_eq!(trial.refusal("DeleteSecurityGroup", "GroupName=default"), "CannotDelete");
+        assert!(trial.face.world.ledger().proves_empty());
+    }
+
+    #[test]
+    fn a_list_of_everything_has_a_bucket_of_its_own() {
+        let trial = Trial::new();
+        trial.ask("DescribeSecurityGroups", "").unwrap();
+        trial.ask("DescribeSecurityGroups", "Filter.1.Name=group-name&Filter.1.Value.1=def*").unwrap();
+        let calls = trial.face.world.calls();
+        assert_eq!(
+            calls["DescribeSecurityGroups"].calls
+                + calls.get("DescribeSecurityGroups unfiltered").map_or(0, |count| count.calls),
+            2
+        );
+    }
+}

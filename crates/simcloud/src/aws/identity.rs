@@ -28,3 +28,14 @@ struct Identity {
     user_id: &'static str,
     account: &'static str,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::Trial;
+
+    #[test]
+    fn a_caller_learns_its_account_in_the_envelope_of_sts() {
+        let answer = Trial::new().ask("GetCallerIdentity", "").unwrap();
+        assert!(answer.starts_with("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:"), "{answer}");
+    }
+}

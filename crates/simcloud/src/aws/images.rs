@@ -470,3 +470,40 @@ impl ImageItem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn images_are_found_by_owner_name_and_architecture() {
+        let trial = Trial::new();
+        let form = "Owner.1=136693071363&Filter.1.Name=name&Filter.1.Value.1=debian-13-*&Filter.2.Name=architecture&Filter.2.Value.1=arm64";
+        let answer = trial.ask("DescribeImages", form).unwrap();
+        assert_eq!(
+            texts(&answer, "name"),
+            ["debian-13-arm64-20261006-2257", "debian-13-arm64-20260909-2230"]
+        );
+        assert!(texts(&trial.ask("DescribeImages", "Owner.1=self").unwrap(), "imageId").is_empty());
+        for (form, code) in [
+            ("ImageId.1=ami-00000000", "InvalidAMIID.NotFound"),
+            ("ImageId.1=debian", "InvalidAMIID.Malformed"),
+            ("Owner.1=me", "InvalidParameterValue"),
+            ("Filter.1.Name=colour", "InvalidParameterValue"),
+        ] {
+            assert_eq!(trial.refusal("DescribeImages", form), code, "{form}");
+        }
+    }
+
+    #[test]
+    fn every_region_has_ids_of_its_own_and_a_launch_may_name_a_parameter() {
+        let name = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64";
+        let (here, there) = (find("us-east-1", name).unwrap(), find("eu-west-1", name).unwrap());
+        assert_eq!((here.architecture, &here.name), (Arch::Arm64, &there.name));
+        assert_ne!(here.id, there.id);
+        assert!(find("eu-west-1", &here.id).is_err());
+        assert_eq!(find("us-east-1", &format!("{name}:1")).unwrap(), here);
+        assert!(find("us-east-1", "resolve:ssm:/mine").is_err());
+    }
+}

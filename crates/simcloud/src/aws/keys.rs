@@ -265,3 +265,35 @@ struct Told {
     public_key: Option<String>,
     create_time: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::Trial;
+
+    #[test]
+    fn a_pair_is_made_once_and_deleted_as_often_as_one_likes() {
+        let trial = Trial::new();
+        let id = trial.get("CreateKeyPair", "KeyName=k&KeyType=ed25519", "keyPairId");
+        assert_eq!(trial.refusal("CreateKeyPair", "KeyName=k"), "InvalidKeyPair.Duplicate");
+        assert_eq!(trial.refusal("CreateKeyPair", "KeyName=j&KeyType=dsa"), "InvalidParameterValue");
+        assert_eq!(trial.get("DescribeKeyPairs", "KeyName.1=k", "keyPairId"), id);
+        assert_eq!(trial.refusal("DescribeKeyPairs", "KeyName.1=j"), "InvalidKeyPair.NotFound");
+        assert_eq!(trial.face.world.ledger().blocking.len(), 1);
+        for _ in 0..2 {
+            trial.ask("DeleteKeyPair", "KeyName=k").unwrap();
+        }
+        assert!(trial.face.world.ledger().proves_empty());
+    }
+
+    #[test]
+    fn the_public_key_of_an_import_is_told_back() {
+        let trial = Trial::new();
+        trial.ask("CreateKeyPair", "KeyName=k").unwrap();
+        let public = trial.get("DescribeKeyPairs", "IncludePublicKey=true", "publicKey");
+        let material = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &public);
+        let material: String = form_urlencoded::byte_serialize(material.as_bytes()).collect();
+        trial.ask("ImportKeyPair", &format!("KeyName=i&PublicKeyMaterial={material}")).unwrap();
+        let told = trial.get("DescribeKeyPairs", "KeyName.1=i&IncludePublicKey=true", "publicKey");
+        assert_eq!(told.split(' ').nth(1), public.split(' ').nth(1));
+    }
+}

@@ -57,21 +57,6 @@ pub(crate) fn subnets(kernel: &Kernel, region: &str) -> Vec<Subnet> {
     zones.enumerate().map(subnet).collect()
 }
 
-/// The subnet with this id, or the default one of this zone (by its name or its id).
-pub(crate) fn subnet(kernel: &Kernel, region: &str, id_or_zone: &str) -> Option<Subnet> {
-    let is = |subnet: &Subnet| [&subnet.id, &subnet.zone, &subnet.zone_id].iter().any(|it| *it == id_or_zone);
-    subnets(kernel, region).into_iter().find(is)
-}
-
-/// The same, for a launch that names one.
-///
-/// # Errors
-/// `InvalidSubnetID.NotFound`.
-pub(crate) fn named_subnet(kernel: &Kernel, region: &str, id: &str) -> Result<Subnet, Refusal> {
-    let subnet = subnet(kernel, region, id).filter(|subnet| subnet.id == id);
-    subnet.ok_or_else(|| not_found("InvalidSubnetID.NotFound", "subnet ID", id))
-}
-
 /// Changes the tags of what the account has from the start: default VPCs, subnets and groups. Says
 /// whether the id is one of theirs.
 pub(crate) fn retag_own(
@@ -124,7 +109,7 @@ pub(crate) fn describe_vpcs(request: &Request<'_>) -> Result<String, Refusal> {
         }
         let tags = state.own_tags.get(&id).cloned().unwrap_or_default();
         let (page, next) = page.cut([SeenVpc { id, tags }].into_iter().filter(|vpc| filters.matches(vpc)));
-        Ok((page.iter().map(|vpc| Vpc::of(vpc)).collect(), next))
+        Ok((page.iter().map(Vpc::of).collect(), next))
     })?;
     request.answer(&Vpcs { vpc_set: vpcs, next_token })
 }
@@ -383,4 +368,45 @@ struct DnsOptions {
     enable_resource_name_dns_a_record: bool,
     #[serde(rename = "enableResourceNameDnsAAAARecord")]
     enable_resource_name_dns_aaaa_record: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn every_zone_has_a_default_subnet_of_the_default_vpc() {
+        let trial = Trial::new();
+        let answer =
+            trial.ask("DescribeSubnets", "Filter.1.Name=default-for-az&Filter.1.Value.1=true").unwrap();
+        assert_eq!(
+            texts(&answer, "availabilityZoneId"),
+            ["use1-az4", "use1-az6", "use1-az1", "use1-az2", "use1-az5"]
+        );
+        let vpc = trial.get("DescribeVpcs", "Filter.1.Name=is-default&Filter.1.Value.1=true", "vpcId");
+        assert!(texts(&answer, "vpcId").iter().all(|id| *id == vpc));
+        assert_eq!(trial.refusal("DescribeSubnets", "SubnetId.1=subnet-1"), "InvalidSubnetID.NotFound");
+        assert_eq!(trial.refusal("DescribeVpcs", "VpcId.1=vpc-1"), "InvalidVpcID.NotFound");
+        assert_eq!(trial.refusal("DescribeVpcs", "MaxResults=4"), "InvalidParameterValue");
+    }
+
+    #[test]
+    fn what_the_account_has_from_the_start_can_be_tagged_and_is_no_leftover() {
+        let trial = Trial::new();
+        let ids =
+            [default_vpc("us-east-1"), groups::default_id("us-east-1"), fixed_id("subnet", &["us-east-1a"])];
+        for id in &ids {
+            let tagged = trial.face.look(|kernel, state| {
+                retag_own(kernel, state, id, |tags| drop(tags.insert("a".into(), "1".into())))
+            });
+            assert!(tagged, "{id}");
+        }
+        let filter = "Filter.1.Name=tag:a&Filter.1.Value.1=1";
+        assert_eq!(trial.get("DescribeVpcs", filter, "vpcId"), ids[0]);
+        assert_eq!(trial.get("DescribeSecurityGroups", filter, "groupId"), ids[1]);
+        assert_eq!(trial.get("DescribeSubnets", filter, "subnetId"), ids[2]);
+        assert!(trial.face.world.ledger().proves_empty());
+        assert!(!trial.face.look(|kernel, state| retag_own(kernel, state, "vpc-1", |_| {})));
+    }
 }

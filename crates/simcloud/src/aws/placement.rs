@@ -223,3 +223,29 @@ struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     spread_level: Option<&'static str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::Trial;
+
+    #[test]
+    fn a_placement_group_is_there_until_it_is_deleted() {
+        let trial = Trial::new();
+        let made = "GroupName=pg&Strategy=partition";
+        assert_eq!(trial.get("CreatePlacementGroup", made, "partitionCount"), "2");
+        assert_eq!(trial.refusal("CreatePlacementGroup", made), "InvalidPlacementGroup.Duplicate");
+        assert_eq!(
+            trial.refusal("CreatePlacementGroup", "GroupName=x&Strategy=near"),
+            "InvalidParameterValue"
+        );
+        assert_eq!(
+            trial.refusal("CreatePlacementGroup", "GroupName=x&PartitionCount=2"),
+            "InvalidParameterCombination"
+        );
+        let filter = "Filter.1.Name=strategy&Filter.1.Value.1=part*";
+        assert_eq!(trial.get("DescribePlacementGroups", filter, "groupName"), "pg");
+        trial.ask("DeletePlacementGroup", "GroupName=pg").unwrap();
+        assert_eq!(trial.refusal("DeletePlacementGroup", "GroupName=pg"), "InvalidPlacementGroup.Unknown");
+        assert!(trial.face.world.ledger().proves_empty());
+    }
+}

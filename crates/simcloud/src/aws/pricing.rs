@@ -106,3 +106,97 @@ fn with_token(mut answer: Value, next: Option<String>) -> Value {
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::services::answer_json;
+    use crate::aws::trial::Trial;
+
+    fn ask(trial: &Trial, operation: &str, body: &Value) -> Result<Value, Refusal> {
+        let target = format!("AWSPriceListService.{operation}");
+        answer_json(&trial.face, &target, "us-east-1", body.to_string().as_bytes())
+    }
+
+    fn filters(terms: &[(&str, &str)]) -> Value {
+        let told = terms.iter();
+        told.map(|(field, value)| json!({ "Type": "TERM_MATCH", "Field": field, "Value": value })).collect()
+    }
+
+    #[test]
+    fn the_price_of_a_type_stands_where_the_real_list_has_it() {
+        let trial = Trial::new();
+        let terms = [
+            ("ServiceCode", "AmazonEC2"),
+            ("regionCode", "eu-west-1"),
+            ("preInstalledSw", "NA"),
+            ("operatingSystem", "Linux"),
+            ("capacitystatus", "Used"),
+            ("marketoption", "OnDemand"),
+            ("tenancy", "Shared"),
+            ("productFamily", "Compute Instance"),
+            ("instanceType", "m7g.large"),
+        ];
+        let body = json!({ "ServiceCode": "AmazonEC2", "Filters": filters(&terms), "MaxResults": 100 });
+        let answer = ask(&trial, "GetProducts", &body).unwrap();
+        let list = answer["PriceList"].as_array().unwrap();
+        assert_eq!(list.len(), 1);
+        let product: Value = serde_json::from_str(list[0].as_str().unwrap()).unwrap();
+        let term = product["terms"]["OnDemand"].as_object().unwrap().values().next().unwrap();
+        let dimension = term["priceDimensions"].as_object().unwrap().values().next().unwrap();
+        assert_eq!(
+            (&dimension["unit"], &dimension["pricePerUnit"]["USD"]),
+            (&json!("Hrs"), &json!("0.0910000000"))
+        );
+        assert_eq!(trial.face.world.calls()["GetProducts"].calls, 1);
+    }
+
+    #[test]
+    fn the_list_comes_in_pages_that_cover_it() {
+        let trial = Trial::new();
+        let mut body =
+            json!({ "ServiceCode": "AmazonEC2", "Filters": filters(&[("capacitystatus", "Used")]) });
+        let mut seen = BTreeSet::new();
+        let mut pages = 0;
+        loop {
+            let answer = ask(&trial, "GetProducts", &body).unwrap();
+            pages += 1;
+            for product in answer["PriceList"].as_array().unwrap() {
+                let product: Value = serde_json::from_str(product.as_str().unwrap()).unwrap();
+                assert!(seen.insert(product["product"]["sku"].as_str().unwrap().to_owned()));
+            }
+            if answer["NextToken"].is_null() {
+                break;
+            }
+            body["NextToken"] = answer["NextToken"].clone();
+        }
+        assert!(pages > 1 && seen.len() > 100, "{pages} {}", seen.len());
+        for (change, code) in [
+            (json!({ "ServiceCode": "AmazonS3" }), "InvalidParameterException"),
+            (json!({ "ServiceCode": "AmazonEC2", "MaxResults": 101 }), "InvalidParameterException"),
+            (json!({ "ServiceCode": "AmazonEC2", "NextToken": "x" }), "InvalidNextTokenException"),
+            (
+                json!({ "ServiceCode": "AmazonEC2", "Filters": [{ "Type": "LIKE", "Field": "a", "Value": "b" }] }),
+                "InvalidParameterException",
+            ),
+        ] {
+            let refusal = ask(&trial, "GetProducts", &change).unwrap_err();
+            assert!(matches!(&refusal, Refusal::Coded { code: said, .. } if said == code), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_costs_in_the_list_what_it_costs_in_the_ledger() {
+        let trial = Trial::new();
+        let body = json!({ "ServiceCode": "AmazonEC2", "Filters": filters(&[("volumeApiName", "gp3"), ("regionCode", "us-east-1")]) });
+        let answer = ask(&trial, "GetProducts", &body).unwrap();
+        assert!(answer["PriceList"][0].as_str().unwrap().contains("\"USD\":\"0.0800000000\""), "{answer}");
+        let values = json!({ "ServiceCode": "AmazonEC2", "AttributeName": "volumeApiName" });
+        assert_eq!(
+            ask(&trial, "GetAttributeValues", &values).unwrap()["AttributeValues"],
+            json!([{ "Value": "gp3" }])
+        );
+        let services = ask(&trial, "DescribeServices", &json!({})).unwrap();
+        assert_eq!(services["Services"][0]["ServiceCode"], "AmazonEC2");
+    }
+}

@@ -152,4 +152,29 @@ mod tests {
             assert!(QUOTAS.iter().any(|quota| quota.code == code), "{code}");
         }
     }
+
+    #[test]
+    fn a_quota_follows_the_world() {
+        let trial = crate::aws::trial::Trial::new();
+        let ask = |operation: &str, body: Value| {
+            let target = format!("ServiceQuotasV20190624.{operation}");
+            crate::aws::services::answer_json(&trial.face, &target, "us-east-1", body.to_string().as_bytes())
+        };
+        let one = json!({ "ServiceCode": "ec2", "QuotaCode": "L-34B43A08" });
+        let value =
+            |operation: &str| ask(operation, one.clone()).unwrap()["Quota"]["Value"].as_f64().unwrap();
+        assert_eq!((value("GetServiceQuota"), value("GetAWSDefaultServiceQuota")), (20_000.0, 5.0));
+        let fault = r#"{"kind":"quota","cloud":"aws","region":"us-east-1","name":"L-34B43A08","limit":64}"#;
+        trial.face.world.inject(serde_json::from_str(fault).unwrap()).unwrap();
+        assert_eq!(value("GetServiceQuota"), 64.0);
+        let first = ask("ListServiceQuotas", json!({ "ServiceCode": "ec2", "MaxResults": 10 })).unwrap();
+        let next = json!({ "ServiceCode": "ec2", "MaxResults": 10, "NextToken": first["NextToken"] });
+        let second = ask("ListServiceQuotas", next).unwrap();
+        let count = |page: &Value| page["Quotas"].as_array().unwrap().len();
+        assert_eq!((count(&first), count(&second)), (10, QUOTAS.len() - 10));
+        for wrong in [json!({ "ServiceCode": "ec2", "QuotaCode": "L-0" }), json!({ "ServiceCode": "s3" })] {
+            let refusal = ask("GetServiceQuota", wrong).unwrap_err();
+            assert!(matches!(refusal, Refusal::Coded { code, .. } if code == "NoSuchResourceException"));
+        }
+    }
 }

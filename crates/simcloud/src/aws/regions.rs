@@ -231,3 +231,37 @@ struct Attribute {
 struct AttributeValue {
     attribute_value: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn regions_and_zones_are_those_of_the_catalogue() {
+        let trial = Trial::new();
+        let regions = trial.ask("DescribeRegions", "AllRegions=true").unwrap();
+        assert_eq!(texts(&regions, "regionName").len(), 6);
+        assert_eq!(trial.refusal("DescribeRegions", "RegionName.1=moon-1"), "InvalidParameterValue");
+        let form = "Filter.1.Name=zone-id&Filter.1.Value.1=use1-az4";
+        assert_eq!(trial.get("DescribeAvailabilityZones", form, "zoneName"), "us-east-1a");
+        assert_eq!(
+            trial.refusal("DescribeAvailabilityZones", "ZoneName.1=us-east-1z"),
+            "InvalidParameterValue"
+        );
+        let elsewhere = trial.ask_in("eu-west-1", "DescribeAvailabilityZones", "").unwrap();
+        assert_eq!(texts(&elsewhere, "zoneId"), ["euw1-az2", "euw1-az3", "euw1-az1"]);
+    }
+
+    #[test]
+    fn the_account_has_a_default_vpc() {
+        let trial = Trial::new();
+        let vpc = trial.get("DescribeVpcs", "", "vpcId");
+        let form = "AttributeName.1=default-vpc";
+        assert_eq!(trial.get("DescribeAccountAttributes", form, "attributeValue"), vpc);
+        assert_eq!(
+            trial.refusal("DescribeAccountAttributes", "AttributeName.1=colour"),
+            "InvalidParameterValue"
+        );
+        assert_eq!(trial.refusal("DescribeRegions", "DryRun=true"), "DryRunOperation");
+    }
+}

@@ -167,3 +167,66 @@ struct Types {
 struct Type {
     instance_type: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    const ALL: &str = "ArchitectureType.1=x86_64&ArchitectureType.2=arm64&VirtualizationType.1=hvm\
+                       &InstanceRequirements.VCpuCount.Min=1&InstanceRequirements.MemoryMiB.Min=1";
+
+    fn found(more: &str) -> Vec<String> {
+        let form = format!("{ALL}&{more}");
+        let answer = Trial::new().ask("GetInstanceTypesFromInstanceRequirements", &form).unwrap();
+        texts(&answer, "instanceType")
+    }
+
+    #[test]
+    fn every_attribute_counts() {
+        for (more, types) in [
+            ("InstanceRequirements.AcceleratorName.1=t4", "g4dn.xlarge"),
+            (
+                "InstanceRequirements.AcceleratorCount.Min=8&InstanceRequirements.TotalLocalStorageGB.Max=9000",
+                "p4d.24xlarge",
+            ),
+            ("InstanceRequirements.BurstablePerformance=required", "t4g.medium"),
+            (
+                "InstanceRequirements.AllowedInstanceType.1=m7*&InstanceRequirements.CpuManufacturer.1=amd",
+                "m7a.large",
+            ),
+            (
+                "InstanceRequirements.LocalStorage=required&InstanceRequirements.AcceleratorCount.Max=0",
+                "i4g.large i4i.large m6gd.large",
+            ),
+            (
+                "InstanceRequirements.MemoryGiBPerVCpu.Min=8&InstanceRequirements.ExcludedInstanceType.1=r*",
+                "g6e.xlarge i4g.large i4i.large p4d.24xlarge p5.48xlarge",
+            ),
+            ("InstanceRequirements.AcceleratorManufacturer.1=amd", ""),
+            ("InstanceRequirements.InstanceGeneration.1=previous", ""),
+            ("InstanceRequirements.BareMetal=required", ""),
+        ] {
+            assert_eq!(found(more).join(" "), types, "{more}");
+        }
+        assert!(!found("MaxResults=100").contains(&"t4g.medium".to_owned()));
+    }
+
+    #[test]
+    fn what_must_be_said_is_asked_for() {
+        let trial = Trial::new();
+        for (form, code) in [
+            ("VirtualizationType.1=hvm", "MissingParameter"),
+            ("ArchitectureType.1=arm64&VirtualizationType.1=hvm", "MissingParameter"),
+            (&*ALL.replace("MemoryMiB.Min", "MemoryMiB.Max"), "MissingParameter"),
+            (&*ALL.replace("x86_64", "vax"), "InvalidParameterValue"),
+            (
+                &*format!(
+                    "{ALL}&InstanceRequirements.AllowedInstanceType.1=a&InstanceRequirements.ExcludedInstanceType.1=b"
+                ),
+                "InvalidParameterCombination",
+            ),
+        ] {
+            assert_eq!(trial.refusal("GetInstanceTypesFromInstanceRequirements", form), code, "{form}");
+        }
+    }
+}

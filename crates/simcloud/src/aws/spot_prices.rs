@@ -137,3 +137,46 @@ struct Price {
     spot_price: String,
     timestamp: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn a_start_now_gives_exactly_the_price_of_each_type_and_zone() {
+        let trial = Trial::new();
+        let form = "StartTime=2100-01-01T00:00:00Z&InstanceType.1=m7g.large&ProductDescription.1=Linux/UNIX";
+        let answer = trial.ask("DescribeSpotPriceHistory", form).unwrap();
+        assert_eq!(texts(&answer, "availabilityZone").len(), 5);
+        assert!(answer.contains("<nextToken/>") || answer.contains("<nextToken></nextToken>"), "{answer}");
+        let now = trial.face.look(|kernel, _| {
+            let offers = kernel.catalog().offers().iter();
+            let mut offers = offers.filter(|offer| {
+                offer.market == Market::Spot
+                    && offer.zone.as_str() == texts(&answer, "availabilityZone")[0]
+                    && offer.instance_type.name.as_str() == "m7g.large"
+            });
+            kernel.price(&offers.next().unwrap().id()).unwrap()
+        });
+        assert_eq!(texts(&answer, "spotPrice")[0], dollars(now));
+    }
+
+    #[test]
+    fn the_history_is_newest_first_and_reaches_back_to_the_change_before_its_start() {
+        let trial = Trial::new();
+        let form = "StartTime=2027-01-10T00:00:00Z&EndTime=2027-01-12T00:00:00Z&InstanceType.1=m7g.large&AvailabilityZone=us-east-1a";
+        let answer = trial.ask("DescribeSpotPriceHistory", form).unwrap();
+        let times: Vec<Timestamp> =
+            texts(&answer, "timestamp").iter().map(|at| at.parse().unwrap()).collect();
+        assert!(times.len() > 2 && times.is_sorted_by(|a, b| a > b), "{times:?}");
+        let (start, end): (Timestamp, Timestamp) =
+            ("2027-01-10T00:00:00Z".parse().unwrap(), "2027-01-12T00:00:00Z".parse().unwrap());
+        assert!(times[0] <= end && times[times.len() - 1] <= start && times[times.len() - 2] > start);
+        let page = trial.ask("DescribeSpotPriceHistory", &format!("{form}&MaxResults=1")).unwrap();
+        assert_eq!(texts(&page, "timestamp"), [texts(&answer, "timestamp")[0].clone()]);
+        assert!(!texts(&page, "nextToken")[0].is_empty());
+        let windows = trial.ask("DescribeSpotPriceHistory", "ProductDescription.1=Windows").unwrap();
+        assert!(texts(&windows, "spotPrice").is_empty());
+    }
+}

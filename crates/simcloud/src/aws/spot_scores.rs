@@ -216,3 +216,83 @@ struct Score {
     availability_zone_id: Option<String>,
     score: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::trial::{Trial, texts};
+
+    const TYPES: &str = "InstanceType.1=m7g.large&InstanceType.2=m6g.large&InstanceType.3=c7g.large";
+
+    #[test]
+    fn plenty_scores_high_few_types_and_scarcity_low() {
+        let trial = Trial::new();
+        let scores = |form: &str| -> Vec<u32> {
+            let answer = trial.ask("GetSpotPlacementScores", form).unwrap();
+            texts(&answer, "score").iter().map(|score| score.parse().unwrap()).collect()
+        };
+        assert_eq!(scores(&format!("{TYPES}&TargetCapacity=10")), [10; 6]);
+        assert!(scores("InstanceType.1=m7g.large&TargetCapacity=10").iter().all(|score| *score <= LOW));
+        let scarce = "InstanceType.1=p5.48xlarge&InstanceType.2=p4d.24xlarge&InstanceType.3=g6e.xlarge&TargetCapacity=20";
+        assert!(scores(scarce).iter().any(|score| *score < 10));
+        let zones = trial
+            .ask("GetSpotPlacementScores", &format!("{TYPES}&TargetCapacity=10&SingleAvailabilityZone=true"))
+            .unwrap();
+        assert_eq!(texts(&zones, "availabilityZoneId").len(), TOLD);
+    }
+
+    #[test]
+    fn a_fault_that_empties_the_pools_shows() {
+        let trial = Trial::new();
+        let form = format!("{TYPES}&TargetCapacity=10&RegionName.1=us-east-2");
+        assert_eq!(trial.get("GetSpotPlacementScores", &form, "score"), "10");
+        for zone in ["us-east-2a", "us-east-2b", "us-east-2c"] {
+            let fault = format!(r#"{{"kind":"capacity","zone":"{zone}","market":"spot","available":0}}"#);
+            trial.face.world.inject(serde_json::from_str(&fault).unwrap()).unwrap();
+        }
+        assert_eq!(trial.get("GetSpotPlacementScores", &form, "score"), "1");
+    }
+
+    #[test]
+    fn new_configurations_run_out_for_a_day() {
+        let trial = Trial::new();
+        let form = |n: usize| {
+            format!(
+                "{TYPES}&RegionName.1=us-east-1&TargetCapacity=10&TargetCapacityUnitType={}&SingleAvailabilityZone={}&InstanceType.{}=r7g.large&InstanceType.{}={}",
+                ["units", "vcpu"][n % 2],
+                (n / 2).is_multiple_of(2),
+                4,
+                5,
+                [
+                    "m8g.large",
+                    "c8g.large",
+                    "r8g.large",
+                    "m6i.large",
+                    "m6a.large",
+                    "m7i.large",
+                    "m7a.large",
+                    "c6g.large",
+                    "c7i.large",
+                    "c7a.large",
+                    "r6g.large",
+                    "r7i.large",
+                    "i4g.large"
+                ][n / 4]
+            )
+        };
+        for n in 0..NEW_A_DAY {
+            trial.ask("GetSpotPlacementScores", &form(n)).unwrap();
+            trial.wait(1);
+        }
+        assert_eq!(
+            trial.refusal("GetSpotPlacementScores", &form(NEW_A_DAY)),
+            "MaxConfigLimitExceededException"
+        );
+        // Those that were asked before go on, with another capacity too.
+        trial.ask("GetSpotPlacementScores", &form(0).replace("Capacity=10", "Capacity=20")).unwrap();
+        trial.wait(86_400);
+        trial.ask("GetSpotPlacementScores", &form(NEW_A_DAY)).unwrap();
+        let huge = format!("{TYPES}&TargetCapacity=2000000000");
+        assert_eq!(trial.refusal("GetSpotPlacementScores", &huge), "TargetCapacityLimitExceededException");
+    }
+}

@@ -279,3 +279,63 @@ impl MetadataOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::query::Query;
+
+    fn read(form: &str) -> Result<LaunchTemplateData, Refusal> {
+        LaunchTemplateData::read(&Query::parse(form.as_bytes()).root())
+    }
+
+    #[test]
+    fn everything_that_a_launch_needs_is_read() {
+        let data = read(
+            "ImageId=ami-1&InstanceType=m7g.large&UserData=IyEvYmluL3No&SecurityGroupId.1=sg-1\
+             &NetworkInterface.1.DeviceIndex=0&NetworkInterface.1.SecurityGroupId.1=sg-2&NetworkInterface.1.AssociatePublicIpAddress=false\
+             &BlockDeviceMapping.1.DeviceName=/dev/xvda&BlockDeviceMapping.1.Ebs.VolumeSize=9&BlockDeviceMapping.1.Ebs.DeleteOnTermination=true\
+             &TagSpecification.1.ResourceType=volume&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=1\
+             &InstanceMarketOptions.MarketType=spot&InstanceMarketOptions.SpotOptions.MaxPrice=0.5\
+             &MetadataOptions.HttpTokens=required&MetadataOptions.HttpPutResponseHopLimit=1&IamInstanceProfile.Name=p\
+             &InstanceInitiatedShutdownBehavior=terminate&Placement.AvailabilityZone=us-east-1a",
+        )
+        .unwrap();
+        assert_eq!(data.user_data_bytes(), b"#!/bin/sh");
+        assert_eq!(
+            (data.security_group_ids.len(), &data.network_interfaces[0].groups[..]),
+            (1, &["sg-2".to_owned()][..])
+        );
+        assert_eq!(
+            (data.block_devices[0].size_gib, data.block_devices[0].delete_on_termination),
+            (Some(9), Some(true))
+        );
+        assert_eq!(data.tags_of("volume")["a"], "1");
+        assert!(
+            data.market
+                .as_ref()
+                .is_some_and(|market| market.spot && market.max_price.as_deref() == Some("0.5"))
+        );
+        assert_eq!((data.metadata.tokens.as_deref(), data.metadata.hop_limit), (Some("required"), Some(1)));
+        assert_eq!((data.shutdown.as_deref(), data.zone.as_deref()), (Some("terminate"), Some("us-east-1a")));
+        let over = read("InstanceType=m8g.large").unwrap().over(&data);
+        assert_eq!(
+            (over.instance_type.as_deref(), over.image_id.as_deref()),
+            (Some("m8g.large"), Some("ami-1"))
+        );
+    }
+
+    #[test]
+    fn bad_content_is_refused_at_once() {
+        let long = base64::Engine::encode(&STANDARD, vec![b'x'; 16_385]);
+        for form in [
+            "UserData=%25%25",
+            &format!("UserData={long}"),
+            "MetadataOptions.HttpPutResponseHopLimit=65",
+            "InstanceInitiatedShutdownBehavior=sleep",
+            "TagSpecification.1.Tag.1.Key=a",
+        ] {
+            assert!(read(form).is_err(), "{}", &form[..20]);
+        }
+    }
+}

@@ -275,3 +275,31 @@ struct ResponseError {
     code: &'static str,
     message: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn versions_are_numbered_once_and_the_default_one_stays() {
+        let trial = Trial::new();
+        let made = "LaunchTemplateName=lt-run&LaunchTemplateData.ImageId=resolve:ssm:/aws/service/debian/release/12/latest/amd64";
+        trial.ask("CreateLaunchTemplate", made).unwrap();
+        let another = "LaunchTemplateName=lt-run&LaunchTemplateData.InstanceType=m7i.large";
+        assert_eq!(trial.get("CreateLaunchTemplateVersion", another, "versionNumber"), "2");
+        let gone = "LaunchTemplateName=lt-run&LaunchTemplateVersion.1=2&LaunchTemplateVersion.2=1";
+        let answer = trial.ask("DeleteLaunchTemplateVersions", gone).unwrap();
+        assert_eq!(texts(&answer, "code"), ["unexpectedError"]);
+        assert_eq!(trial.get("CreateLaunchTemplateVersion", another, "versionNumber"), "3");
+        let all = trial.ask("DescribeLaunchTemplateVersions", "LaunchTemplateName=lt-run").unwrap();
+        assert_eq!(texts(&all, "versionNumber"), ["3", "1"]);
+        let form = "LaunchTemplateName=lt-run&SetDefaultVersion=3";
+        assert_eq!(trial.get("ModifyLaunchTemplate", form, "defaultVersionNumber"), "3");
+        let form = "LaunchTemplateName=lt-run&SetDefaultVersion=2";
+        assert_eq!(trial.refusal("ModifyLaunchTemplate", form), "InvalidLaunchTemplateId.VersionNotFound");
+        let first = "LaunchTemplateName=lt-run&LaunchTemplateVersion.1=1&ResolveAlias=true";
+        let image = trial.get("DescribeLaunchTemplateVersions", first, "imageId");
+        assert!(image.starts_with("ami-0"), "{image}");
+        assert_eq!(trial.refusal("DescribeLaunchTemplateVersions", ""), "InvalidParameterCombination");
+    }
+}

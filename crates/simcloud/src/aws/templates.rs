@@ -51,7 +51,6 @@ pub(crate) struct Version {
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) id: String,
-    pub(crate) name: String,
     pub(crate) version: u64,
     pub(crate) data: Arc<LaunchTemplateData>,
 }
@@ -65,12 +64,7 @@ pub(crate) fn resolve(state: &State, region: &str, spec: &Node<'_>) -> Result<Re
     let template = state.templates.named(region, spec)?;
     let number = template.number(spec.text("Version").unwrap_or("$Default"))?;
     let version = template.version(number)?;
-    Ok(Resolved {
-        id: template.id.clone(),
-        name: template.name.clone(),
-        version: number,
-        data: Arc::clone(&version.data),
-    })
+    Ok(Resolved { id: template.id.clone(), version: number, data: Arc::clone(&version.data) })
 }
 
 impl Templates {
@@ -345,4 +339,72 @@ struct LaunchTemplate {
     default_version_number: u64,
     latest_version_number: u64,
     tag_set: Items<Tag>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::query::Query;
+    use crate::aws::trial::{Trial, texts};
+
+    const MADE: &str = "LaunchTemplateName=lt-run&LaunchTemplateData.ImageId=ami-12345678&ClientToken=t";
+
+    #[test]
+    fn a_name_and_a_token_are_given_once() {
+        let trial = Trial::new();
+        let id = trial.get("CreateLaunchTemplate", MADE, "launchTemplateId");
+        assert_eq!(trial.get("CreateLaunchTemplate", MADE, "launchTemplateId"), id);
+        for (form, code) in [
+            (&*MADE.replace("12345678", "87654321"), "IdempotentParameterMismatch"),
+            (&*MADE.replace("&ClientToken=t", ""), "InvalidLaunchTemplateName.AlreadyExistsException"),
+            (&*MADE.replace("lt-run", "l"), "InvalidLaunchTemplateName.MalformedException"),
+            ("LaunchTemplateName=lt-other", "MissingParameter"),
+            ("LaunchTemplateName=lt-other&LaunchTemplateData.UserData=%25", "InvalidUserData.Malformed"),
+        ] {
+            assert_eq!(trial.refusal("CreateLaunchTemplate", form), code, "{form}");
+        }
+        // Another region has names of its own.
+        assert!(trial.ask_in("eu-west-1", "CreateLaunchTemplate", MADE).is_ok());
+    }
+
+    #[test]
+    fn a_template_is_left_until_it_is_deleted_and_shows_the_tags_that_it_has_now() {
+        let trial = Trial::new();
+        let tagged = "&TagSpecification.1.ResourceType=launch-template&TagSpecification.1.Tag.1.Key=a";
+        let id = trial.get("CreateLaunchTemplate", &format!("{MADE}{tagged}"), "launchTemplateId");
+        assert_eq!(trial.face.world.ledger().blocking.len(), 1);
+        let tagged =
+            trial.face.look(|kernel, _| kernel.retag(&id, |tags| drop(tags.insert("b".into(), "2".into()))));
+        assert!(tagged);
+        let found = trial.ask("DescribeLaunchTemplates", "Filter.1.Name=tag:b&Filter.1.Value.1=2").unwrap();
+        assert_eq!(texts(&found, "key"), ["a", "b"]);
+        trial.ask("DeleteLaunchTemplate", "LaunchTemplateName=lt-run").unwrap();
+        assert!(trial.face.world.ledger().proves_empty());
+        let form = format!("LaunchTemplateId={id}");
+        assert_eq!(trial.refusal("DeleteLaunchTemplate", &form), "InvalidLaunchTemplateId.NotFound");
+        let form = "LaunchTemplateName.1=lt-run";
+        assert_eq!(
+            trial.refusal("DescribeLaunchTemplates", form),
+            "InvalidLaunchTemplateName.NotFoundException"
+        );
+    }
+
+    #[test]
+    fn a_launch_finds_the_version_that_it_names() {
+        let trial = Trial::new();
+        let id = trial.get("CreateLaunchTemplate", MADE, "launchTemplateId");
+        let second =
+            format!("LaunchTemplateId={id}&SourceVersion=1&LaunchTemplateData.InstanceType=m7g.large");
+        trial.ask("CreateLaunchTemplateVersion", &second).unwrap();
+        let find = |form: &str| {
+            let query = Query::parse(form.as_bytes());
+            trial.face.look(|_, state| resolve(state, "us-east-1", &query.root()))
+        };
+        let newest = find("LaunchTemplateName=lt-run&Version=$Latest").unwrap();
+        assert_eq!((newest.version, newest.data.instance_type.as_deref()), (2, Some("m7g.large")));
+        assert_eq!(newest.data.image_id.as_deref(), Some("ami-12345678"));
+        assert_eq!(find(&format!("LaunchTemplateId={id}")).unwrap().version, 1);
+        assert!(find("LaunchTemplateName=lt-run&Version=3").is_err());
+        assert!(find("Version=1").is_err());
+    }
 }

@@ -306,3 +306,49 @@ impl Filtered for Offering {
         const { &BTreeMap::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::aws::trial::{Trial, texts};
+
+    #[test]
+    fn types_are_told_by_name_by_filter_or_by_page() {
+        let trial = Trial::new();
+        let form = "InstanceType.1=p5.48xlarge";
+        let answer = trial.ask("DescribeInstanceTypes", form).unwrap();
+        assert_eq!(texts(&answer, "totalSizeInGB"), ["30400"]);
+        assert_eq!(texts(&answer, "totalGpuMemoryInMiB"), ["655360"]);
+        assert!(answer.contains("<item>capacity-block</item>"));
+        let form = "Filter.1.Name=instance-type&Filter.1.Value.1=c*&Filter.2.Name=processor-info.supported-architecture&Filter.2.Value.1=x86_64";
+        let answer = trial.ask("DescribeInstanceTypes", form).unwrap();
+        assert_eq!(texts(&answer, "instanceType"), ["c7a.large", "c7i.large"]);
+        let first = trial.ask("DescribeInstanceTypes", "MaxResults=5").unwrap();
+        assert_eq!((texts(&first, "instanceType").len(), texts(&first, "nextToken").len()), (5, 1));
+        for (form, code) in [
+            ("InstanceType.1=m77.large", "InvalidInstanceType"),
+            ("InstanceType.1=m7g.large&MaxResults=5", "InvalidParameterCombination"),
+            ("MaxResults=101", "InvalidParameterValue"),
+        ] {
+            assert_eq!(trial.refusal("DescribeInstanceTypes", form), code, "{form}");
+        }
+        // Not sold in this region at all.
+        assert!(trial.ask_in("eu-west-1", "DescribeInstanceTypes", "InstanceType.1=g6.xlarge").is_err());
+    }
+
+    #[test]
+    fn offerings_name_the_places_in_three_ways() {
+        let trial = Trial::new();
+        let of = |kind: &str| {
+            let form = format!("LocationType={kind}&Filter.1.Name=instance-type&Filter.1.Value.1=g6e.xlarge");
+            texts(&trial.ask("DescribeInstanceTypeOfferings", &form).unwrap(), "location")
+        };
+        assert_eq!(of("region"), ["us-east-1"]);
+        assert_eq!(of("availability-zone"), ["us-east-1b", "us-east-1c", "us-east-1d"]);
+        assert_eq!(of("availability-zone-id"), ["use1-az1", "use1-az2", "use1-az6"]);
+        assert!(of("outpost").is_empty());
+        assert_eq!(
+            trial.refusal("DescribeInstanceTypeOfferings", "LocationType=star"),
+            "InvalidParameterValue"
+        );
+    }
+}
