@@ -69,9 +69,7 @@ def prepare(zones):
     )
     group = EC2.create_security_group(GroupName="life", Description="a life", VpcId=vpc)["GroupId"]
     wait("security_group_exists", GroupIds=[group])
-    EC2.authorize_security_group_ingress(
-        GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="192.0.2.0/24"
-    )
+    EC2.authorize_security_group_ingress(GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="192.0.2.0/24")
     key = EC2.create_key_pair(KeyName="life")
     sim.expect("PRIVATE KEY" in key["KeyMaterial"], f"the key is {key['KeyMaterial'][:40]!r}")
     wait("key_pair_exists", KeyNames=["life"])

@@ -27,7 +27,9 @@ def run(**more):
 def living():
     """The ids of all machines that have not ended."""
     states = [{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}]
-    found = EC2.get_paginator("describe_instances").paginate(Filters=states).search("Reservations[].Instances[].InstanceId")
+    found = (
+        EC2.get_paginator("describe_instances").paginate(Filters=states).search("Reservations[].Instances[].InstanceId")
+    )
     return sorted(found)
 
 
@@ -77,7 +79,9 @@ def idempotency():
         raise AssertionError(f"the answer was to be lost: {error}") from None
     except Exception as error:  # botocore has several names for a connection that ends
         lost = type(error).__name__
-    sim.expect(lost in ("ConnectionClosedError", "ProtocolError", "EndpointConnectionError"), f"the answer was lost as {lost}")
+    sim.expect(
+        lost in ("ConnectionClosedError", "ProtocolError", "EndpointConnectionError"), f"the answer was lost as {lost}"
+    )
     sim.lift_faults()
     sim.advance(10)
     run(ClientToken="three")
@@ -181,7 +185,11 @@ def signatures():
         )
         sim.refused(code, getattr(wrong, call))
     stranger = boto3.client(
-        "ec2", region_name="us-east-1", endpoint_url=sim.AWS, aws_access_key_id="AKIASTRANGER", aws_secret_access_key="x"
+        "ec2",
+        region_name="us-east-1",
+        endpoint_url=sim.AWS,
+        aws_access_key_id="AKIASTRANGER",
+        aws_secret_access_key="x",
     )
     sim.refused("AuthFailure", stranger.describe_regions)
     nowhere = boto3.client("ec2", region_name="mars-north-1", endpoint_url=sim.AWS)

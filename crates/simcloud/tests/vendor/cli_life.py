@@ -12,7 +12,9 @@ import sim
 
 def aws(*words, fails=None):
     """Runs `aws WORDS` and answers what it says; `fails` is the error code that it must end with."""
-    done = subprocess.run([sys.executable, "-m", "awscli", *words], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "awscli", *words], capture_output=True, text=True, timeout=120, check=False
+    )
     if fails is None:
         sim.expect(done.returncode == 0, f"aws {' '.join(words)}: exit code {done.returncode}: {done.stderr}")
         return done.stdout.strip()
@@ -30,20 +32,35 @@ def main():
     ec2 = "ec2"
     account = json.loads(aws("sts", "get-caller-identity"))["Account"]
     sim.expect(account == "123456789012", f"the account is {account}")
-    zones = aws(ec2, "describe-availability-zones", "--query", "AvailabilityZones[].ZoneName", "--output", "text").split()
+    zones = aws(
+        ec2, "describe-availability-zones", "--query", "AvailabilityZones[].ZoneName", "--output", "text"
+    ).split()
     sim.expect("us-east-1a" in zones, f"the zones are {zones}")
     parameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
     image = aws("ssm", "get-parameter", "--name", parameter, "--query", "Parameter.Value", "--output", "text")
-    vpc = aws(ec2, "describe-vpcs", "--filters", "Name=is-default,Values=true", "--query", "Vpcs[0].VpcId", "--output", "text")
+    vpc = aws(
+        ec2, "describe-vpcs", "--filters", "Name=is-default,Values=true", "--query", "Vpcs[0].VpcId", "--output", "text"
+    )
     group = aws(
         ec2, "create-security-group", "--group-name", "cli", "--description", "a script", "--vpc-id", vpc,
         "--query", "GroupId", "--output", "text",
     )  # fmt: skip
     ran = json.loads(
         aws(
-            ec2, "run-instances", "--image-id", image, "--instance-type", "t4g.medium", "--count", "2",
-            "--security-group-ids", group, "--user-data", "#!/bin/sh\ntrue\n",
-            "--tag-specifications", "ResourceType=instance,Tags=[{Key=fleet,Value=cli}]",
+            ec2,
+            "run-instances",
+            "--image-id",
+            image,
+            "--instance-type",
+            "t4g.medium",
+            "--count",
+            "2",
+            "--security-group-ids",
+            group,
+            "--user-data",
+            "#!/bin/sh\ntrue\n",
+            "--tag-specifications",
+            "ResourceType=instance,Tags=[{Key=fleet,Value=cli}]",
         )  # fmt: skip
     )
     ids = [machine["InstanceId"] for machine in ran["Instances"]]

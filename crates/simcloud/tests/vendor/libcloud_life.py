@@ -35,7 +35,9 @@ def main():
     place = next(place for place in locations if place.name == f"{REGION}a")
     sizes = {size.id: size for size in ec2.list_sizes()}
     images = ec2.list_images(ex_owner="amazon", ex_filters={"architecture": "arm64"})
-    sim.expect(images and all(isinstance(image, NodeImage) and image.id.startswith("ami-") for image in images), f"{images}")
+    sim.expect(
+        images and all(isinstance(image, NodeImage) and image.id.startswith("ami-") for image in images), f"{images}"
+    )
     sim.expect(ec2.get_image(images[0].id).name == images[0].name, "an image by its id is another one")
     sim.expect(ec2.ex_get_limits()["resource"]["max-instances"] > 0, "no limits are told")
     (network,) = ec2.ex_list_networks(filters={"is-default": "true"})
@@ -59,7 +61,15 @@ def main():
         ex_terminate_on_shutdown=True,
         ex_metadata={"fleet": "libcloud"},
     )
-    spot = ec2.create_node(name="spot", size=sizes["m6g.large"], image=images[0], location=place, ex_spot=True, ex_mincount=3, ex_maxcount=3)
+    spot = ec2.create_node(
+        name="spot",
+        size=sizes["m6g.large"],
+        image=images[0],
+        location=place,
+        ex_spot=True,
+        ex_mincount=3,
+        ex_maxcount=3,
+    )
     sim.advance(60)
     nodes = ec2.list_nodes()
     sim.expect(sorted(found.id for found in nodes) == sorted(found.id for found in [one, *spot]), f"{nodes}")
@@ -95,7 +105,9 @@ def main():
     sim.expect("InvalidInstanceID.NotFound" in refusal, f"an unknown machine: {refusal!r}")
     sim.expect(all(ec2.destroy_node(found) for found in [tagged, *spot]), "not all are destroyed")
     sim.advance(300)
-    sim.expect({found.state for found in ec2.list_nodes()} <= {NodeState.TERMINATED, NodeState.UNKNOWN}, f"{ec2.list_nodes()}")
+    sim.expect(
+        {found.state for found in ec2.list_nodes()} <= {NodeState.TERMINATED, NodeState.UNKNOWN}, f"{ec2.list_nodes()}"
+    )
     ec2.ex_delete_security_group_by_id(group)
     ec2.delete_key_pair(key)
     sim.nothing_is_left()

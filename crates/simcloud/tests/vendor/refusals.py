@@ -110,7 +110,11 @@ def table(have):
             400,
             "InvalidParameterCombination",
         ),
-        ({"Action": "DescribeInstances", "Filter.1.Name": "colour", "Filter.1.Value.1": "red"}, 400, "InvalidParameterValue"),
+        (
+            {"Action": "DescribeInstances", "Filter.1.Name": "colour", "Filter.1.Value.1": "red"},
+            400,
+            "InvalidParameterValue",
+        ),
         ({"Action": "DescribeInstances", "NextToken": "made-up"}, 400, "InvalidNextToken"),
         ({"Action": "DescribeInstanceTypes", "InstanceType.1": "m99.huge"}, 400, "InvalidInstanceType"),
         ({"Action": "DescribeInstanceTypes", "MaxResults": "101"}, 400, "InvalidParameterValue"),
@@ -189,8 +193,16 @@ def table(have):
             400,
             "InvalidGroup.Duplicate",
         ),
-        ({"Action": "AuthorizeSecurityGroupIngress", **rule, office: "192.0.2.0/24"}, 400, "InvalidPermission.Duplicate"),
-        ({"Action": "RevokeSecurityGroupIngress", **rule, office: "198.51.100.0/24"}, 400, "InvalidPermission.NotFound"),
+        (
+            {"Action": "AuthorizeSecurityGroupIngress", **rule, office: "192.0.2.0/24"},
+            400,
+            "InvalidPermission.Duplicate",
+        ),
+        (
+            {"Action": "RevokeSecurityGroupIngress", **rule, office: "198.51.100.0/24"},
+            400,
+            "InvalidPermission.NotFound",
+        ),
         ({"Action": "DeleteSecurityGroup", "GroupId": have["default"]}, 400, "CannotDelete"),
         ({"Action": "DeleteSecurityGroup", "GroupId": have["group"]}, 400, "DependencyViolation"),
         (
@@ -210,7 +222,11 @@ def table(have):
         ({"Action": "DeletePlacementGroup", "GroupName": "no-such"}, 400, "InvalidPlacementGroup.Unknown"),
         ({"Action": "CreateVolume", "AvailabilityZone": "us-east-1z", "Size": "8"}, 400, "InvalidZone.NotFound"),
         ({"Action": "DeleteVolume", "VolumeId": have["volume"]}, 400, "VolumeInUse"),
-        ({"Action": "ReleaseAddress", "AllocationId": "eipalloc-0123456789abcdef0"}, 400, "InvalidAllocationID.NotFound"),
+        (
+            {"Action": "ReleaseAddress", "AllocationId": "eipalloc-0123456789abcdef0"},
+            400,
+            "InvalidAllocationID.NotFound",
+        ),
         (
             {"Action": "CancelSpotInstanceRequests", "SpotInstanceRequestId.1": "sir-abcd1234"},
             400,
@@ -246,7 +262,13 @@ def main():
     compare(call(look, region="mars-north-1"), (401, "AuthFailure"), "a region that does not exist", problems)
 
     # What the cloud does not have, what the account may not have, and what comes too fast
-    run = {"Action": "RunInstances", "ImageId": have["image"], "InstanceType": "c7g.large", "MinCount": "1", "MaxCount": "1"}
+    run = {
+        "Action": "RunInstances",
+        "ImageId": have["image"],
+        "InstanceType": "c7g.large",
+        "MinCount": "1",
+        "MaxCount": "1",
+    }
     run["SubnetId"] = have["subnet"]
     sim.advance(60)
     sim.fault("capacity", zone="us-east-1a", instance_type="c7g.large", market="all", available=0)

@@ -27,7 +27,9 @@ def market():
     sim.expect(any("GpuInfo" in kind for kind in types), "no type of the catalogue tells of its GPUs")
     sim.expect(any("InstanceStorageInfo" in kind for kind in types), "no type tells of its disks")
     for location in ("region", "availability-zone", "availability-zone-id"):
-        EC2.describe_instance_type_offerings(LocationType=location, Filters=[{"Name": "instance-type", "Values": ["m7g.*"]}])
+        EC2.describe_instance_type_offerings(
+            LocationType=location, Filters=[{"Name": "instance-type", "Values": ["m7g.*"]}]
+        )
     EC2.get_instance_types_from_instance_requirements(
         ArchitectureTypes=["arm64"],
         VirtualizationTypes=["hvm"],
@@ -135,7 +137,9 @@ def template(image_id, group_id):
     versions = EC2.describe_launch_template_versions(LaunchTemplateId=made, Versions=["$Latest", "$Default", "2"])
     sim.expect(len(versions["LaunchTemplateVersions"]) == 3, f"of three versions there are {versions}")
     told = next(version for version in versions["LaunchTemplateVersions"] if version["VersionNumber"] == 1)
-    sim.expect(told["LaunchTemplateData"] == data, f"the template was given {data} and tells {told['LaunchTemplateData']}")
+    sim.expect(
+        told["LaunchTemplateData"] == data, f"the template was given {data} and tells {told['LaunchTemplateData']}"
+    )
     EC2.modify_launch_template(LaunchTemplateId=made, DefaultVersion="3")
     EC2.delete_launch_template_versions(LaunchTemplateId=made, Versions=["2", "9"])
     return made
@@ -246,9 +250,7 @@ def spot_requests(instances):
     sim.advance(300)
     EC2.describe_spot_instance_requests(SpotInstanceRequestIds=[request["SpotInstanceRequestId"]])
     EC2.describe_instances(InstanceIds=[request["InstanceId"]])
-    EC2.cancel_spot_instance_requests(
-        SpotInstanceRequestIds=[request["SpotInstanceRequestId"] for request in page]
-    )
+    EC2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request["SpotInstanceRequestId"] for request in page])
 
 
 def things(instance, zone, subnet, group_id):
@@ -287,7 +289,12 @@ def things(instance, zone, subnet, group_id):
 def down(group_id, template_id):
     """Everything ends."""
     pages = EC2.get_paginator("describe_instances").paginate()
-    ids = [instance["InstanceId"] for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]]
+    ids = [
+        instance["InstanceId"]
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    ]
     EC2.terminate_instances(InstanceIds=ids)
     EC2.describe_instances(InstanceIds=ids[:2])
     sim.advance(300)

@@ -265,4 +265,6 @@ def refusal_problems(body):
         return [f"the error is not in EC2's envelope: {body[:300]!r}"]
     names = [[local(node) for node in error] for error in root.find("Errors")]
     problems = [] if names == [["Code", "Message"]] else [f"the error is not a Code and a Message: {names}"]
-    return problems + [f"{path} of the error is empty" for path in ("Errors/Error/Code", "RequestID") if not root.findtext(path)]
+    return problems + [
+        f"{path} of the error is empty" for path in ("Errors/Error/Code", "RequestID") if not root.findtext(path)
+    ]
