@@ -1,6 +1,7 @@
 """Bad calls, each with the status and the code that EC2 documents, in EC2's error envelope. They go out as
 bare HTTP: boto3 would not send most of them."""
 
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -247,30 +248,34 @@ def compare(found, wanted, what, problems):
         problems.append(f"{what}: ({status}, {code!r}) instead of {wanted}: {body.decode()}")
 
 
-def main():
-    have, problems = world(), []
-    sim.advance(60)
-    for number, (parameters, status, code) in enumerate(table(have)):
-        # Refusals fill the buckets too.
-        sim.advance(2)
-        # What a client may send as a form it may send in the address too.
-        method = "POST" if number % 3 else "GET"
-        compare(call(parameters, method), (status, code), f"{method} {parameters}", problems)
+def ranges(problems):
+    """Pages larger and smaller than the model has them."""
+    model = sim.client("ec2").meta.service_model
+    for action in sorted(set(os.environ["SKYFLEET_VENDOR_ACTIONS"].split(",")) & set(model.operation_names)):
+        members = model.operation_model(action).input_shape.members
+        size = members["MaxResults"].metadata if "MaxResults" in members else {}
+        for wrong in [size[bound] + step for bound, step in (("min", -1), ("max", 1)) if bound in size]:
+            sim.advance(1)
+            what = f"{action} of pages of {wrong}"
+            compare(call({"Action": action, "MaxResults": wrong}), (400, "InvalidParameterValue"), what, problems)
 
-    # The signature
-    look = {"Action": "DescribeRegions"}
-    compare(call(look, region="mars-north-1"), (401, "AuthFailure"), "a region that does not exist", problems)
 
-    # What the cloud does not have, what the account may not have, and what comes too fast
+def signatures(problems):
+    """A scope that is none."""
+    found = call({"Action": "DescribeRegions"}, region="mars-north-1")
+    compare(found, (401, "AuthFailure"), "a region that does not exist", problems)
+
+
+def trouble(have, problems):
+    """What the cloud does not have, what the account may not have, what comes too fast, and what fails."""
     run = {
         "Action": "RunInstances",
         "ImageId": have["image"],
         "InstanceType": "c7g.large",
         "MinCount": "1",
         "MaxCount": "1",
+        "SubnetId": have["subnet"],
     }
-    run["SubnetId"] = have["subnet"]
-    sim.advance(60)
     sim.fault("capacity", zone="us-east-1a", instance_type="c7g.large", market="all", available=0)
     compare(call(run), (500, "InsufficientInstanceCapacity"), "an empty pool", problems)
     sim.lift_faults()
@@ -280,6 +285,7 @@ def main():
     spot = {**run, "InstanceMarketOptions.MarketType": "spot"}
     compare(call(spot), (400, "MaxSpotInstanceCountExceeded"), "a full spot quota", problems)
     sim.lift_faults()
+    look = {"Action": "DescribeRegions"}
     sim.fault("throttle", rps=1, burst=1)
     call(look)
     compare(call(look), (503, "RequestLimitExceeded"), "the second call of a second that has one", problems)
@@ -287,6 +293,20 @@ def main():
     sim.fault("error", action="DescribeRegions", probability=1.0, status=503, code="Unavailable", when="before")
     compare(call(look), (503, "Unavailable"), "an outage", problems)
     sim.lift_faults()
+
+
+def main():
+    have, problems = world(), []
+    for number, (parameters, status, code) in enumerate(table(have)):
+        # Refusals fill the buckets too.
+        sim.advance(2)
+        # What a client may send as a form it may send in the address too.
+        method = "POST" if number % 3 else "GET"
+        compare(call(parameters, method), (status, code), f"{method} {parameters}", problems)
+    ranges(problems)
+    signatures(problems)
+    sim.advance(60)
+    trouble(have, problems)
     sim.expect(not problems, "\n".join(problems))
     sim.done("refused as EC2 refuses")
 
