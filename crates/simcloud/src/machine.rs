@@ -127,6 +127,9 @@ impl Machine {
 
     /// When it last came up, by a time.
     pub(crate) fn running_since(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.halts.is_empty() {
+            return Some(self.running_at).filter(|running_at| *running_at <= at);
+        }
         let again = self.halts.iter().rev().filter_map(|halt| halt.again).map(|again| again.running_at);
         again.chain([self.running_at]).find(|running_at| *running_at <= at)
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use skyfleet_core::{InstanceState, Timestamp, tag};
+use skyfleet_core::{Timestamp, tag};
 
 use crate::kernel::Kernel;
 use crate::ledger::{LineKind, Of};
@@ -123,7 +123,8 @@ impl Kernel {
 
     /// The tags of a machine, whatever became of it.
     pub(crate) fn machine_tags(&self, m: u32) -> &Arc<Tags> {
-        self.line_tags(self.machines[m as usize].lines.0)
+        let machine = &self.machines[m as usize];
+        self.retagged.get(&machine.lines.0).unwrap_or(&self.lots[machine.lot as usize].tags)
     }
 
     /// The tags of a machine as the cloud shows them at a time: they fade after its end.
@@ -137,7 +138,6 @@ impl Kernel {
     /// EC2 user guide: the tags of a terminated instance are removed before the instance is.
     pub(crate) fn has_faded(&self, machine: &Machine, at: Timestamp) -> bool {
         let (kept, ended) = (self.setup.rules.tags_kept, machine.ended_at);
-        machine.state_at(at) == InstanceState::Terminated
-            && kept.zip(ended).is_some_and(|(kept, ended)| ended + kept <= at)
+        ended.zip(kept).is_some_and(|(ended, kept)| ended + kept <= at)
     }
 }

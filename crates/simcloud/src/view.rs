@@ -95,6 +95,16 @@ impl Kernel {
     /// The machines that a list of the cloud shows, in the order of their launch. One may be
     /// missing for a while after its launch; one that ended fades.
     pub fn machines(&self, whose: &Whose<'_>) -> Vec<MachineView> {
+        self.machines_as(whose, Some)
+    }
+
+    /// The same list, each machine made into something else at once, or left out: a long list of
+    /// views is never in memory.
+    pub fn machines_as<T>(
+        &self,
+        whose: &Whose<'_>,
+        mut convert: impl FnMut(MachineView) -> Option<T>,
+    ) -> Vec<T> {
         let at = self.seen_at();
         let mut views = Vec::new();
         let mut add = |index: u32| {
@@ -105,7 +115,7 @@ impl Kernel {
                 views.reserve(lot.left as usize);
                 let mixed = self.mixed.contains(&index);
                 let shown = lot.machines().filter(|m| self.shows(*m, at, whose, mixed));
-                views.extend(shown.map(|m| self.view(m, at)));
+                views.extend(shown.filter_map(|m| convert(self.view(m, at))));
             }
         };
         match whose.owner {

@@ -6,7 +6,7 @@ use skyfleet_core::{
     Error, ErrorKind, FleetBlueprint, FleetLaunch, Instance, LaunchRequest, Launched, Prepared, Region,
     Result, Selector, Shortfall, tag,
 };
-use skyfleet_simcloud::{Call, Cloud, Fixture, FixtureKind, Kernel, MachineSpec, MachineView, Order, Whose};
+use skyfleet_simcloud::{Call, Cloud, Fixture, FixtureKind, Kernel, MachineSpec, Order, Whose};
 
 use crate::SimProvider;
 use crate::client::Place;
@@ -66,26 +66,27 @@ impl FleetLaunch for SimProvider {
     async fn list(&self, selector: &Selector) -> Result<Vec<Instance>> {
         let mut operation = self.client.operation("sim.list");
         let action = self.client.rules().actions.list;
-        let mut reader = Reader::default();
         let mut instances = Vec::new();
         for place in self.client.places() {
             let look = |kernel: &mut Kernel| Ok(selected(kernel, selector, &place));
             let found = operation.call(Call::read(action, place.as_str()), look).await?;
             operation.pages(action, &place, found.len()).await?;
-            instances.reserve(found.len());
-            instances.extend(found.into_iter().filter_map(|view| reader.instance(view)));
+            match instances.is_empty() {
+                true => instances = found,
+                false => instances.extend(found),
+            }
         }
         Ok(instances)
     }
 }
 
-fn selected(kernel: &Kernel, selector: &Selector, place: &Place) -> Vec<MachineView> {
-    let whose = whose(selector, place);
+fn selected(kernel: &Kernel, selector: &Selector, place: &Place) -> Vec<Instance> {
+    let (whose, mut reader) = (whose(selector, place), Reader::default());
     if selector.ids.is_empty() {
-        return kernel.machines(&whose);
+        return kernel.machines_as(&whose, |view| reader.instance(view));
     }
     let ids: BTreeSet<&str> = selector.ids.iter().map(|id| id.as_str()).collect();
-    ids.into_iter().filter_map(|id| kernel.machine(id, &whose)).collect()
+    ids.into_iter().filter_map(|id| reader.instance(kernel.machine(id, &whose)?)).collect()
 }
 
 pub(crate) fn whose<'a>(selector: &'a Selector, place: &'a Place) -> Whose<'a> {

@@ -157,8 +157,9 @@ fn still_ending() -> Error {
 }
 
 fn machines(kernel: &Kernel, whose: &Whose<'_>) -> Vec<Resource> {
-    let there = kernel.machines(whose).into_iter().filter(|view| view.state != InstanceState::Terminated);
-    there.map(|view| convert::machine_resource(&view)).collect()
+    kernel.machines_as(whose, |view| {
+        (view.state != InstanceState::Terminated).then(|| convert::machine_resource(&view))
+    })
 }
 
 fn others(kernel: &Kernel, whose: &Whose<'_>) -> Vec<Resource> {
