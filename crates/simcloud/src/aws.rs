@@ -17,9 +17,13 @@
 
 #[cfg(test)]
 mod acceptance;
+#[cfg(test)]
+mod acceptance_things;
 pub(crate) mod action;
 pub(crate) mod addresses;
 pub(crate) mod allocation;
+#[cfg(test)]
+mod bed;
 pub(crate) mod blueprint;
 pub(crate) mod console;
 pub(crate) mod creation;

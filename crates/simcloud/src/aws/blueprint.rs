@@ -35,6 +35,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) region: &'a str,
     /// All of the region.
     pub(crate) subnets: &'a [Subnet],
+    /// The script of the data, decoded once for all zones.
+    pub(crate) user_data: &'a Arc<str>,
     pub(crate) instance_type: &'a str,
     /// A subnet by its id, or a zone by its name or id; without one the first of the region.
     pub(crate) place: Option<&'a str>,
@@ -108,7 +110,7 @@ pub(crate) fn draw(
     let stops = data.shutdown.as_deref().unwrap_or("stop") == "stop"
         && spot.as_ref().is_none_or(|spot| spot.persistent);
     let spec = MachineSpec {
-        user_data: user_data(data)?,
+        user_data: terms.user_data.clone(),
         disk_gib,
         // EC2 user guide: a default subnet gives public addresses unless the launch says no.
         public_ip: interface.and_then(|interface| interface.public_address).unwrap_or(true),
@@ -220,7 +222,11 @@ pub(crate) fn check_tagged<'a>(
     Ok(())
 }
 
-fn user_data(data: &LaunchTemplateData) -> Result<Arc<str>, Refusal> {
+/// The script of launch data, as instances run it.
+///
+/// # Errors
+/// `InvalidUserData.Malformed` for what is no text.
+pub(crate) fn user_data(data: &LaunchTemplateData) -> Result<Arc<str>, Refusal> {
     let text = String::from_utf8(data.user_data_bytes()).map_err(|_| {
         let message = "This simulated EC2 runs user data as text: they must be UTF-8, not compressed.";
         coded(400, "InvalidUserData.Malformed", message)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use skyfleet_core::Market;
 
 use crate::aws::allocation::{Candidate, Wish, allocate};
-use crate::aws::blueprint::{Blueprint, Terms, draw};
+use crate::aws::blueprint::{Blueprint, Terms, draw, user_data};
 use crate::aws::error::coded;
 use crate::aws::fleet_request::{FleetRequest, FleetType, MarketTerms, Override, Unit};
 use crate::aws::launched::Tags;
@@ -93,6 +93,8 @@ pub(crate) fn pools(
         if let Some(text) = root.node(&config.template).text("LaunchTemplateSpecificationUserData") {
             data = Arc::new(LaunchTemplateData::of_user_data(text)?.over(&data));
         }
+        // No override changes it.
+        let script = user_data(&data)?;
         let whole_template = [Arc::new(Override::default())];
         let overrides = if config.overrides.is_empty() { &whole_template[..] } else { &config.overrides };
         for item in overrides {
@@ -113,6 +115,7 @@ pub(crate) fn pools(
                         let terms = Terms {
                             region,
                             subnets: &subnets,
+                            user_data: &script,
                             instance_type: &name,
                             place: place.as_deref(),
                             market,

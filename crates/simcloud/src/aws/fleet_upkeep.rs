@@ -4,6 +4,7 @@ use skyfleet_core::Market;
 
 use crate::aws::fleet::{Fleet, FleetEvent};
 use crate::aws::fleet_request::FleetType;
+use crate::aws::launched::restart_stopped;
 use crate::aws::state::State;
 use crate::kernel::Kernel;
 
@@ -17,7 +18,15 @@ const KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
 /// time. Called before each look at EC2: between two looks nobody can tell when it happened.
 pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
     let now = kernel.now();
-    state.fleets.by_id.retain(|_, fleet| fleet.deleted.is_none_or(|(at, _)| now < at + KEPT));
+    restart_stopped(kernel, &mut state.launched);
+    state.fleets.by_id.retain(|_, fleet| match fleet.deleted {
+        Some((at, _)) => now < at + KEPT,
+        // The record of an instant fleet fades by itself, its instances do not.
+        None if fleet.request.kind == FleetType::Instant && fleet.created + KEPT <= now => {
+            fleet.launches.iter().any(|launch| kernel.lots[launch.launch as usize].left > 0)
+        }
+        None => true,
+    });
     let waiting = |fleet: &Fleet| {
         let idle = fleet.looked_at == kernel.events.len() && now < fleet.next_attempt;
         fleet.is_active() && fleet.request.kind != FleetType::Instant && !(idle && !expired(fleet, kernel))

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use skyfleet_core::{InstanceState, Timestamp, UsdPerHour};
 
@@ -15,6 +16,10 @@ pub(crate) use crate::tags::Tags;
 pub(crate) struct Launched {
     /// By the number of the world's launch.
     details: BTreeMap<u32, Arc<Details>>,
+    /// The launches whose spot requests are persistent.
+    persistent: BTreeSet<u32>,
+    /// Not before this is capacity tried again for instances that EC2 stopped.
+    next_restart: Option<Timestamp>,
     /// The launches of client tokens, by region and token, with the digest of the request.
     pub(crate) tokens: BTreeMap<(String, String), (u64, u32)>,
     /// Who may not be terminated, or may again: where it differs from the launch.
@@ -29,6 +34,9 @@ pub(crate) struct Launched {
 
 impl Launched {
     pub(crate) fn add(&mut self, launch: u32, details: Details) {
+        if details.spot.as_ref().is_some_and(|spot| spot.persistent) {
+            self.persistent.insert(launch);
+        }
         self.details.insert(launch, Arc::new(details));
     }
 
@@ -54,6 +62,36 @@ impl Launched {
         own.or_else(of_launch).cloned().unwrap_or_default()
     }
 }
+
+/// Starts what EC2 stopped for want of capacity, once there is some: EC2 user guide, "Interruption
+/// behavior", stop. Only as long as its request stands.
+pub(crate) fn restart_stopped(kernel: &mut Kernel, launched: &mut Launched) {
+    let now = kernel.now();
+    if launched.persistent.is_empty() || launched.next_restart.is_some_and(|at| now < at) {
+        return;
+    }
+    launched.next_restart = Some(now + RESTART);
+    launched.persistent.retain(|launch| kernel.lots[*launch as usize].left > 0);
+    let mut stopped = Vec::new();
+    for launch in &launched.persistent {
+        for m in kernel.lots[*launch as usize].machines() {
+            let machine = &kernel.machines[m as usize];
+            let by_cloud = machine.halts.last().is_some_and(|halt| halt.notice.is_some());
+            let rests = machine.state_at(now) == InstanceState::Stopped;
+            if rests && by_cloud && !launched.cancelled.contains_key(&machine.id) {
+                stopped.push(machine.id.clone());
+            }
+        }
+    }
+    for id in stopped {
+        if let Err(refusal) = kernel.start(&id) {
+            tracing::debug!(?refusal, instance = %id, "a stopped spot instance stays stopped");
+        }
+    }
+}
+
+/// How often EC2 looks whether there is room again. Ours.
+const RESTART: Duration = Duration::from_secs(10);
 
 /// What the instances of one launch have in common.
 #[derive(Clone, Debug)]

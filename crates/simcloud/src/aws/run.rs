@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use skyfleet_core::Market;
 
 use crate::aws::Request;
-use crate::aws::blueprint::{Blueprint, TAGGED, Terms, check_tagged, draw, interruption, price};
+use crate::aws::blueprint::{Blueprint, TAGGED, Terms, check_tagged, draw, interruption, price, user_data};
 use crate::aws::error::{coded, invalid, missing};
 use crate::aws::instance_xml::{Source, Xml, instance, reservation};
 use crate::aws::launched::Tags;
@@ -112,11 +112,16 @@ fn launch(
         );
         return Err(coded(400, "InvalidParameterCombination", message));
     }
+    if persistent && behavior == "terminate" {
+        let message = "This simulated EC2 keeps no request that launches again by itself: a persistent Spot request needs the instance interruption behavior stop or hibernate.";
+        return Err(coded(400, "UnsupportedOperation", message));
+    }
     let parameter = "InstanceMarketOptions.SpotOptions.MaxPrice";
-    let subnets = network::subnets(kernel, region);
+    let (subnets, script) = (network::subnets(kernel, region), user_data(&data)?);
     let mut terms = Terms {
         region,
         subnets: &subnets,
+        user_data: &script,
         // EC2 API, RunInstances: the default of `InstanceType`.
         instance_type: data.instance_type.as_deref().unwrap_or("m1.small"),
         place: root.text("SubnetId"),
