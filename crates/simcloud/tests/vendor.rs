@@ -64,6 +64,7 @@ const CHECKS: &[Check] = &[
     check("every answer of EC2 is as the model says", &["walk_ec2.py"], Clock::Manual),
     check("every answer of the other services is as the model says", &["walk_services.py"], Clock::Manual),
     check("every refusal has EC2's status, code and envelope", &["refusals.py"], Clock::Manual),
+    check("every documented filter is taken or a known gap", &["filters.py"], Clock::Manual),
     check("boto3 meets tokens", &["boto3_rules.py", "idempotency"], Clock::Manual),
     check("boto3 meets dry runs", &["boto3_rules.py", "dry_run"], Clock::Manual),
     check("boto3 meets throttles", &["boto3_rules.py", "throttling"], Clock::Manual),

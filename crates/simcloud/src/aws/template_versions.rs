@@ -160,6 +160,7 @@ const FILTERS: &[&str] = &[
     "http-endpoint",
     "http-protocol-ipv4",
     "host-resource-group-arn",
+    "http-tokens",
     "iam-instance-profile",
     "image-id",
     "instance-type",
@@ -198,6 +199,7 @@ impl Filtered for Seen<'_> {
             "create-time" => Some(self.version.created.to_string()),
             "ebs-optimized" => Some(data.ebs_optimized.unwrap_or(false).to_string()),
             "http-endpoint" => given.part("metadataOptions").and_then(|part| part.owned("httpEndpoint")),
+            "http-tokens" => given.part("metadataOptions").and_then(|part| part.owned("httpTokens")),
             "host-resource-group-arn" => {
                 given.part("placement").and_then(|part| part.owned("hostResourceGroupArn"))
             }
