@@ -143,7 +143,10 @@ impl Catalogue {
         names.dedup();
         let names = (!names.is_empty()).then_some(names);
         let regions = asked.iter().map(|region| self.region_offers(region, names.as_deref(), query));
-        let found = try_join_all(regions).await?;
+        let found = match try_join_all(regions).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.explain(error).await),
+        };
         if let Some(names) = &names {
             self.check_types(&scope, &found, names).await?;
         }
@@ -152,6 +155,27 @@ impl Catalogue {
             tracing::debug!(age = ?age, regions = asked.len(), "offers out of the catalogue");
         }
         Ok(found.into_iter().flat_map(|found| found.offers).collect())
+    }
+
+    /// A region of the settings that does not answer may be one that there is not, or one that the
+    /// account has not enabled: then the settings are wrong, and waiting does not help.
+    async fn explain(&self, error: Error) -> Error {
+        let named = &self.client.settings().regions;
+        let Some(region) = named.iter().find(|region| error.fact("region") == Some(region.as_str())) else {
+            return error;
+        };
+        if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unauthenticated) {
+            return error;
+        }
+        let Ok(all) = self.client.all_regions().await else { return error };
+        let wrong = match all.iter().find(|(known, _)| known == region) {
+            Some((_, true)) => return error,
+            Some((_, false)) => format!("the account has not enabled the region {region}"),
+            None => no_such("region", region.as_str(), all.iter().map(|(region, _)| region.as_str()))
+                .message()
+                .to_owned(),
+        };
+        Error::new(ErrorKind::InvalidConfig, wrong).with("key", "providers.aws.regions").because(error)
     }
 
     /// The regions where an answer can be: those asked for, as far as a zone of them is asked for.
@@ -405,8 +429,7 @@ fn is_regular(zone: &Zone, region: &Region) -> bool {
 fn no_such<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let near = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     let near = near.map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
-    Error::new(ErrorKind::InvalidRequest, format!("aws has no {what} {name:?} in scope{near}"))
-        .with("key", what)
+    Error::new(ErrorKind::InvalidRequest, format!("aws has no {what} {name:?}{near}")).with("key", what)
 }
 
 #[cfg(test)]

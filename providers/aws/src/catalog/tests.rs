@@ -195,3 +195,15 @@ fn an_unknown_name_is_refused_with_the_nearest() {
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.message().contains("\"us-esat-1\"") && error.message().contains("\"us-east-1\""));
 }
+
+#[tokio::test]
+async fn a_region_of_the_settings_that_there_is_not_is_a_wrong_setting() {
+    let settings =
+        |settings| crate::Settings { regions: vec!["us-east-1".into(), "us-esat-2".into()], ..settings };
+    let bed = Bed::with(&["us-east-1", "us-east-2"], settings);
+    let error = bed.provider.offers(&OfferQuery::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
+    assert_eq!(error.fact("key"), Some("providers.aws.regions"));
+    assert!(error.message().contains("us-esat-2") && error.message().contains("us-east-2"), "{error}");
+    assert!(!bed.provider.offers(&regions(&["us-east-1"])).await.unwrap().is_empty());
+}

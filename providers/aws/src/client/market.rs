@@ -187,6 +187,20 @@ impl Client {
         Ok(found)
     }
 
+    /// Every region that there is, and whether the account has enabled it; asked where all
+    /// accounts can ask.
+    pub(crate) async fn all_regions(&self) -> Result<Vec<(Region, bool)>> {
+        let home = Region::from(super::HOME);
+        let ec2 = self.ec2(&home).await?;
+        let call = Box::pin(ec2.describe_regions().all_regions(true).send());
+        let answer = self.send("aws.regions", &home, call).await?;
+        let regions = answer.regions().iter().filter_map(|region| {
+            let enabled = region.opt_in_status().is_none_or(|status| status != "not-opted-in");
+            Some((Region::from(region.region_name()?), enabled))
+        });
+        Ok(regions.collect())
+    }
+
     /// The zones of a region that the account may use.
     pub(crate) async fn zones(&self, region: &Region) -> Result<Vec<ZoneName>> {
         let ec2 = self.ec2(region).await?;
