@@ -115,7 +115,7 @@ pub(super) async fn the_price_stays_as_it_was_at_launch(bed: &Bed) -> Proof {
 }
 
 pub(super) async fn single_zone_is_one_zone(bed: &Bed) -> Proof {
-    let fleet = across_zones(bed).await?;
+    let fleet = across_zones(bed, Market::OnDemand).await?;
     let request = LaunchRequest { spread: Spread::SingleZone, ..fleet.request(0, 6) };
     let launched = bed.provider.launch(&request).await?;
     adds_up(&request, &launched)?;
@@ -125,7 +125,9 @@ pub(super) async fn single_zone_is_one_zone(bed: &Bed) -> Proof {
 }
 
 pub(super) async fn an_even_spread_uses_more_than_one_pool(bed: &Bed) -> Proof {
-    let fleet = across_zones(bed).await?;
+    // Where there is a spot market it is about that one: nobody reclaims the others.
+    let market = if bed.capability().spot { Market::Spot } else { Market::OnDemand };
+    let fleet = across_zones(bed, market).await?;
     let instances = bed.launch_all(&LaunchRequest { spread: Spread::Even, ..fleet.request(0, 6) }).await?;
     let pools: BTreeSet<_> = instances.iter().map(|i| &i.offer).collect();
     ensure!(pools.len() > 1, "6 instances over {} pools all came from {pools:?}", fleet.pools.len());
@@ -238,12 +240,12 @@ fn running(list: &[Instance]) -> usize {
 }
 
 /// A fleet over one cheap type in each zone of a region that sells it in at least two.
-async fn across_zones(bed: &Bed) -> Proof<Fleet> {
-    let cheapest = bed.pools(Market::OnDemand, 1).await?.remove(0);
+async fn across_zones(bed: &Bed, market: Market) -> Proof<Fleet> {
+    let cheapest = bed.pools(market, 1).await?.remove(0);
     let query = OfferQuery {
         regions: vec![cheapest.region.clone()],
         instance_types: vec![cheapest.instance_type.name.clone()],
-        markets: vec![Market::OnDemand],
+        markets: vec![market],
         ..OfferQuery::default()
     };
     let pools = bed.provider.offers(&query).await?;
