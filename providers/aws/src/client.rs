@@ -3,6 +3,7 @@
 pub(crate) mod fleet;
 mod http;
 pub(crate) mod market;
+pub(crate) mod pages;
 pub(crate) mod probe;
 pub(crate) mod remains;
 pub(crate) mod spot;
@@ -23,7 +24,7 @@ use skyfleet_core::{Clock, Region, Result};
 use tokio::sync::OnceCell;
 
 pub use http::http_client;
-pub(crate) use http::reqwest_client;
+pub(crate) use http::near_client;
 
 use crate::config::Settings;
 use crate::error;

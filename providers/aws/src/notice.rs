@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use skyfleet_core::{Clock, Error, ErrorKind, PreemptionKind, Result, SystemClock, Timestamp};
 
-use crate::client::reqwest_client;
+use crate::client::near_client;
 
 /// How often to look (EC2 user guide, "Spot Instance interruption notices").
 const LOOK: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ pub fn notice_at(
     clock: Arc<dyn Clock>,
 ) -> Result<impl Stream<Item = MachineNotice> + Send + use<>> {
     let service = Metadata {
-        http: reqwest_client(false)?,
+        http: near_client()?,
         root: format!("{}/latest", endpoint.trim_end_matches('/')),
         token: None,
         clock,

@@ -71,7 +71,8 @@ impl PreemptionHandling for AwsProvider {
             place.note(id, Known { notice: at, over: true });
         }
         told.extend(self.advice(selector).await?);
-        told.sort_by(|a, b| (a.at, a.kind, &a.instance).cmp(&(b.at, b.kind, &b.instance)));
+        // Of one moment the ends first: they were decided before.
+        told.sort_by(|a, b| (a.at, b.kind, &a.instance).cmp(&(b.at, a.kind, &b.instance)));
         place.tidy();
         Ok(PreemptionPage { preemptions: told, next: place.cursor() })
     }
@@ -121,7 +122,7 @@ impl AwsProvider {
             let read = read(region, request);
             notices.extend(read.filter(|(id, _)| ids.is_empty() || ids.contains(id.as_str())));
         };
-        self.client.spot_requests(region, filters, take).await?;
+        self.client.spot_requests("aws.preemptions", region, filters, take).await?;
         Ok(notices)
     }
 

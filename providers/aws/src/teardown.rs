@@ -11,6 +11,7 @@ use skyfleet_core::{
 
 use crate::AwsProvider;
 use crate::client::fleet::{FILTER_MAX, filter};
+use crate::client::pages::Pages;
 
 mod inventory;
 mod kind;
@@ -123,11 +124,13 @@ impl AwsProvider {
     /// Ends the instances of one region, as many to a call as EC2 takes.
     async fn end(&self, region: &Region, ids: &[&InstanceId]) -> Result<TerminateReceipt> {
         let mut receipt = TerminateReceipt::default();
+        // EC2 ends a thousand at once and then twenty a second: later batches wait for that.
+        let mut calls = Pages::new(&self.client, "aws.terminate", region);
         for batch in ids.chunks(TERMINATE_MAX) {
             let mut batch: BTreeSet<&str> = batch.iter().map(|id| id.as_str()).collect();
             while !batch.is_empty() {
                 let asked: Vec<&str> = batch.iter().copied().collect();
-                match self.client.terminate(region, &asked).await {
+                match self.client.terminate(&mut calls, region, &asked).await {
                     Ok(changes) => {
                         for change in changes {
                             let Some(id) = change.instance_id().filter(|id| batch.remove(*id)) else {

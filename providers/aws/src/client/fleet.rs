@@ -11,7 +11,7 @@ use aws_sdk_ec2::types::{
 use skyfleet_core::{Error, ErrorKind, Region, Result};
 
 use super::Client;
-use super::market::{Pages, next};
+use super::pages::{Pages, next};
 use crate::convert;
 
 /// The most that EC2 gives in one page of most lists (EC2's service model).

@@ -1,6 +1,7 @@
 //! reqwest as the HTTP stack below the AWS SDKs.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use reqwest::redirect::Policy;
 use skyfleet_core::{Error, ErrorKind, Result};
+use tokio::sync::OnceCell;
 
 /// How long it may take to reach a server.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,16 +23,22 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// the SDK's own would be a second one.
 ///
 /// # Errors
-/// `Unavailable` when the machine has no certificates to check a server's by.
+/// `Unavailable` when no HTTP client can be made at all.
 pub fn http_client() -> Result<SharedHttpClient> {
-    Ok(SharedHttpClient::new(Http { proxied: reqwest_client(true)?, direct: reqwest_client(false)? }))
+    Ok(SharedHttpClient::new(Http { far: Arc::default(), near: near_client()? }))
 }
 
-/// A reqwest client with our limits, through the proxy that the environment names or around it.
-pub(crate) fn reqwest_client(proxied: bool) -> Result<reqwest::Client> {
+/// A client for servers on this machine and its own link: without proxy and without encryption.
+pub(crate) fn near_client() -> Result<reqwest::Client> {
+    build(builder().no_proxy().tls_certs_only([]))
+}
+
+fn builder() -> reqwest::ClientBuilder {
     // A signature is for one address: following a redirect could only hand it to somebody else.
-    let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(Policy::none());
-    let builder = if proxied { builder } else { builder.no_proxy() };
+    reqwest::Client::builder().connect_timeout(CONNECT).redirect(Policy::none())
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(|error| {
         Error::new(ErrorKind::Unavailable, "no HTTPS client can be made; are certificates installed (on Debian: the package ca-certificates)?")
             .because(error)
@@ -39,9 +47,20 @@ pub(crate) fn reqwest_client(proxied: bool) -> Result<reqwest::Client> {
 
 #[derive(Clone, Debug)]
 struct Http {
-    proxied: reqwest::Client,
+    /// For AWS itself, through the proxy that the environment names. Made by the first request to
+    /// it: that reads the certificates of the machine.
+    far: Arc<OnceCell<reqwest::Client>>,
     /// For what no proxy can reach: a server on this machine, and the metadata service.
-    direct: reqwest::Client,
+    near: reqwest::Client,
+}
+
+impl Http {
+    async fn client(&self, scheme: Option<&str>, host: &str) -> Result<&reqwest::Client> {
+        if scheme == Some("http") && is_near(host) {
+            return Ok(&self.near);
+        }
+        self.far.get_or_try_init(async || build(builder())).await
+    }
 }
 
 impl HttpClient for Http {
@@ -52,13 +71,14 @@ impl HttpClient for Http {
 
 impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { proxied, direct } = self.clone();
+        let http = self.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (head, body) = request.into_parts();
             let body =
                 body.bytes().ok_or_else(|| ConnectorError::user("the body is a stream".into()))?.to_vec();
-            let client = if is_near(head.uri.host().unwrap_or_default()) { direct } else { proxied };
+            let client = http.client(head.uri.scheme_str(), head.uri.host().unwrap_or_default()).await;
+            let client = client.map_err(|error| ConnectorError::io(error.into()))?;
             let request = client.request(head.method, head.uri.to_string()).headers(head.headers).body(body);
             let mut answer = request.send().await.map_err(failed)?;
             let status = answer.status().as_u16();

@@ -2,17 +2,14 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::time::Duration;
 
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType};
 use aws_sdk_pricing::types::{Filter as PriceFilter, FilterType};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use skyfleet_core::{Error, ErrorKind, Market, Region, Result, Retry, Timestamp, TypeName, UsdPerHour, Zone};
+use skyfleet_core::{Error, ErrorKind, Market, Region, Result, Timestamp, TypeName, UsdPerHour, Zone};
 
 use super::Client;
+use super::pages::{Pages, next};
 
 /// The most names that `DescribeInstanceTypes` takes in one call (EC2's service model); the same
 /// for the other calls, so that a request stays short.
@@ -23,12 +20,6 @@ pub(crate) const SCORE_REGIONS_MAX: usize = 10;
 /// Where the Price List answers: it has few endpoints, and each knows the prices of all regions
 /// (AWS Billing user guide, "Price List Query API endpoints").
 const PRICING_HOME: &str = "us-east-1";
-
-/// How long to wait for a throttled page when the answer does not say: a bucket of reading calls
-/// fills up at 20 a second (EC2 developer guide, throttling).
-const BREATH: Duration = Duration::from_secs(1);
-/// How many times one page is asked for before its throttle is everybody's problem.
-const PATIENCE: u32 = 30;
 
 /// A zone of a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,50 +55,6 @@ pub(crate) struct InUse {
     pub(crate) instances: u32,
     /// Of one instance, as the answer says; 0 when it does not.
     pub(crate) vcpus: u32,
-}
-
-/// One question to AWS, which may be many calls.
-///
-/// Its first call answers a throttle at once, so that whoever asked can decide. Later pages wait
-/// as long as it takes: to begin again from the first page would only ask for more.
-pub(super) struct Pages<'a> {
-    client: &'a Client,
-    operation: &'static str,
-    region: &'a Region,
-    begun: bool,
-}
-
-impl<'a> Pages<'a> {
-    pub(super) fn new(client: &'a Client, operation: &'static str, region: &'a Region) -> Self {
-        Self { client, operation, region, begun: false }
-    }
-
-    /// Boxed: the SDK's futures are large, and each level above would carry them again.
-    pub(super) async fn page<T, E, F>(&mut self, mut call: impl FnMut() -> F) -> Result<T>
-    where
-        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    {
-        let patient = std::mem::replace(&mut self.begun, true);
-        for _ in 1..PATIENCE {
-            match self.client.send(self.operation, self.region, Box::pin(call())).await {
-                Err(error) if patient && error.kind() == ErrorKind::RateLimited => {
-                    let breath = match error.retry() {
-                        Retry::After(Some(time)) => time,
-                        _ => BREATH,
-                    };
-                    self.client.clock().sleep(breath).await;
-                }
-                answer => return answer,
-            }
-        }
-        self.client.send(self.operation, self.region, Box::pin(call())).await
-    }
-}
-
-/// The token of the next page; EC2 ends with an empty one.
-pub(super) fn next(token: Option<&str>) -> Option<String> {
-    token.filter(|token| !token.is_empty()).map(str::to_owned)
 }
 
 impl Client {

@@ -1,13 +1,13 @@
 //! What teardown asks AWS: what there is, and to end it.
 
 use aws_sdk_ec2::types::{
-    Filter, FleetData, FleetStateCode, FleetType, InstanceStateChange, SpotInstanceState, TagDescription,
+    Filter, FleetData, FleetStateCode, FleetType, InstanceStateChange, SpotInstanceRequest, TagDescription,
 };
 use skyfleet_core::{Error, ErrorKind, Region, Result};
 
 use super::Client;
 use super::fleet::{FILTER_MAX, filter};
-use super::market::{Pages, next};
+use super::pages::{Pages, next};
 
 const PAGE: i32 = 1_000;
 /// The most fleets of type `instant` that one `DeleteFleets` takes (EC2's service model).
@@ -63,34 +63,68 @@ impl Client {
         Ok(restless)
     }
 
-    /// The spot requests that may still be filled.
-    pub(crate) async fn open_requests(&self, region: &Region, whose: Filter) -> Result<Vec<String>> {
+    /// The spot requests that may still start an instance: open ones, and persistent ones that are
+    /// not cancelled.
+    pub(crate) async fn restless_requests(&self, region: &Region, whose: Filter) -> Result<Vec<String>> {
+        let persistent = vec![
+            whose.clone(),
+            filter("type", ["persistent"]),
+            filter("state", ["open", "active", "disabled"]),
+        ];
+        let mut restless = Vec::new();
+        for filters in [vec![whose, filter("state", ["open"])], persistent] {
+            let take = |request: SpotInstanceRequest| restless.extend(request.spot_instance_request_id);
+            self.spot_requests("aws.inventory", region, filters, take).await?;
+        }
+        Ok(restless)
+    }
+
+    /// Volumes and interfaces that hang on no instance.
+    pub(crate) async fn loose_parts(&self, region: &Region, whose: Filter) -> Result<Vec<String>> {
         let ec2 = self.ec2(region).await?;
         let mut pages = Pages::new(self, "aws.inventory", region);
-        let (mut open, mut token) = (Vec::new(), None);
+        let (mut loose, mut token) = (Vec::new(), None);
         loop {
             let ask = || {
-                let ask = ec2.describe_spot_instance_requests().filters(whose.clone());
-                let ask = ask.filters(filter("state", [SpotInstanceState::Open.as_str()]));
+                let ask = ec2.describe_volumes().filters(whose.clone());
+                let ask = ask.filters(filter("status", ["creating", "available", "error"]));
                 ask.max_results(PAGE).set_next_token(token.clone()).send()
             };
             let page = pages.page(ask).await?;
+            loose.extend(page.volumes().iter().filter_map(|volume| volume.volume_id()).map(str::to_owned));
             token = next(page.next_token());
-            let requests = page.spot_instance_requests.unwrap_or_default().into_iter();
-            open.extend(requests.filter_map(|request| request.spot_instance_request_id));
             if token.is_none() {
-                return Ok(open);
+                break;
+            }
+        }
+        loop {
+            let ask = || {
+                let ask = ec2.describe_network_interfaces().filters(whose.clone());
+                let ask = ask.filters(filter("status", ["pending", "available"]));
+                ask.max_results(PAGE).set_next_token(token.clone()).send()
+            };
+            let page = pages.page(ask).await?;
+            let ids =
+                page.network_interfaces().iter().filter_map(|interface| interface.network_interface_id());
+            loose.extend(ids.map(str::to_owned));
+            token = next(page.next_token());
+            if token.is_none() {
+                return Ok(loose);
             }
         }
     }
 
     /// Ends instances, at most 1,000. One id that EC2 does not know fails the whole call.
-    pub(crate) async fn terminate(&self, region: &Region, ids: &[&str]) -> Result<Vec<InstanceStateChange>> {
+    pub(crate) async fn terminate(
+        &self,
+        calls: &mut Pages<'_>,
+        region: &Region,
+        ids: &[&str],
+    ) -> Result<Vec<InstanceStateChange>> {
         let ec2 = self.ec2(region).await?;
-        let ids = Some(ids.iter().map(|id| (*id).to_owned()).collect());
-        let ask = ec2.terminate_instances().set_instance_ids(ids);
-        let answer = self.send("aws.terminate", region, ask.send()).await?;
-        Ok(answer.terminating_instances.unwrap_or_default())
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let ask = || ec2.terminate_instances().set_instance_ids(Some(ids.clone())).send();
+        Ok(calls.page(ask).await?.terminating_instances.unwrap_or_default())
     }
 
     /// Deletes fleets, and their instances with them. Answers which could not be, and why.

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use skyfleet_core::{Region, Result};
 
 use super::Client;
-use super::market::{Pages, next};
+use super::pages::{Pages, next};
 
 const PAGE: i32 = 1_000;
 /// The most messages that SQS gives or takes in one call (SQS API reference).
@@ -17,12 +17,13 @@ impl Client {
     /// The spot requests that pass all filters, from all pages.
     pub(crate) async fn spot_requests(
         &self,
+        operation: &'static str,
         region: &Region,
         filters: Vec<Filter>,
         mut take: impl FnMut(SpotInstanceRequest),
     ) -> Result<()> {
         let ec2 = self.ec2(region).await?;
-        let mut pages = Pages::new(self, OPERATION, region);
+        let mut pages = Pages::new(self, operation, region);
         let mut token = None;
         loop {
             let ask = || {

@@ -12,8 +12,11 @@ use crate::client::fleet::filter;
 use crate::convert;
 use crate::whereabouts::Whereabouts;
 
-/// Three calls where there is little: the living instances, what else has the owner's tag, and
-/// spot requests that wait.
+/// From so many living instances on, the tags of their volumes and interfaces fill more pages than
+/// two questions for loose ones.
+const MANY: usize = 500;
+
+/// Two calls where there is little: the living instances, and what else has the owner's tag.
 pub(super) async fn of(
     client: &Client,
     whereabouts: &Whereabouts,
@@ -21,29 +24,21 @@ pub(super) async fn of(
     owner: &Owner,
 ) -> Result<Vec<Resource>> {
     let whose = || filter(format!("tag:{}", tag::OWNER), [owner.as_str()]);
+    let living = living(client, region, whose()).await?;
+    let many = living.resources.len() >= MANY;
     let tagged = vec![
         filter("key", [tag::OWNER]),
         filter("value", [owner.as_str()]),
-        filter("resource-type", Kind::tagged()),
+        filter("resource-type", Kind::tagged(!many)),
     ];
-    let (living, tagged, waiting) = futures::try_join!(
-        living(client, region, whose()),
-        client.tags(region, tagged),
-        client.open_requests(region, whose()),
-    )?;
-    let mut others: BTreeSet<String> = tagged.into_iter().filter_map(|tag| tag.resource_id).collect();
+    let tagged = client.tags(region, tagged).await?.into_iter().filter_map(|tag| tag.resource_id);
+    let mut others: BTreeSet<String> = tagged.collect();
+    if many {
+        others.extend(client.loose_parts(region, whose()).await?);
+    }
     // They go with their instances.
     others.retain(|id| !living.parts.contains(id));
-    let (fleets, others) = others.into_iter().partition(|id| Kind::of(id) == Some(Kind::Fleet));
-    let (fleets, mut others): (BTreeSet<String>, BTreeSet<String>) = (fleets, others);
-    let unknown: Vec<String> = fleets.difference(&whereabouts.records()).cloned().collect();
-    if !unknown.is_empty() {
-        let restless = client.restless_fleets(region, &unknown).await?;
-        let quiet = unknown.into_iter().filter(|id| !restless.contains(id));
-        whereabouts.records().extend(quiet);
-        others.extend(restless);
-    }
-    others.extend(waiting);
+    still_there(client, whereabouts, region, whose(), &mut others).await?;
 
     let mut resources = living.resources;
     if !others.is_empty() {
@@ -54,6 +49,33 @@ pub(super) async fn of(
         resources.extend(found);
     }
     Ok(resources)
+}
+
+/// Fleets and spot requests keep their tags when they are long done: those that start nothing any
+/// more are dropped, and not asked about again.
+async fn still_there(
+    client: &Client,
+    whereabouts: &Whereabouts,
+    region: &Region,
+    whose: Filter,
+    others: &mut BTreeSet<String>,
+) -> Result<()> {
+    others.retain(|id| !whereabouts.records().contains(id));
+    let of =
+        |kind| -> Vec<String> { others.iter().filter(|id| Kind::of(id) == Some(kind)).cloned().collect() };
+    let (fleets, requests) = (of(Kind::Fleet), of(Kind::SpotRequest));
+    let mut restless = Vec::new();
+    if !fleets.is_empty() {
+        restless.extend(client.restless_fleets(region, &fleets).await?);
+    }
+    if !requests.is_empty() {
+        restless.extend(client.restless_requests(region, whose).await?);
+    }
+    for id in fleets.into_iter().chain(requests).filter(|id| !restless.contains(id)) {
+        others.remove(&id);
+        whereabouts.records().insert(id);
+    }
+    Ok(())
 }
 
 /// Instances that are not terminated, and what ends together with them.

@@ -32,12 +32,15 @@ impl Kind {
         ("pg-", "placement-group", Self::PlacementGroup),
     ];
 
-    /// The kinds that are found by their tags alone: instances and spot requests keep theirs for a
-    /// while after their end.
-    pub(super) fn tagged() -> impl Iterator<Item = &'static str> {
-        let others =
-            Self::ALL.iter().filter(|(.., kind)| !matches!(kind, Self::Instance | Self::SpotRequest));
-        others.map(|(_, tag, _)| *tag)
+    /// The resource types of all but instances, which are asked for by themselves. `with_parts`
+    /// says whether volumes and interfaces are among them.
+    pub(super) fn tagged(with_parts: bool) -> impl Iterator<Item = &'static str> {
+        let left_out = move |kind: &Self| match kind {
+            Self::Instance => true,
+            Self::Volume | Self::Interface => !with_parts,
+            _ => false,
+        };
+        Self::ALL.iter().filter(move |(.., kind)| !left_out(kind)).map(|(_, tag, _)| *tag)
     }
 
     pub(super) fn of(id: &str) -> Option<Self> {
@@ -74,7 +77,10 @@ mod tests {
         assert_eq!(Kind::of("i-0a1b2c3d"), Some(Kind::Instance));
         assert_eq!(Kind::of("eipalloc-1"), Some(Kind::Address));
         assert_eq!(Kind::of("vpc-1"), None);
-        assert!(Kind::tagged().all(|tag| tag != "instance" && tag != "spot-instances-request"));
+        assert!(
+            Kind::tagged(true).any(|tag| tag == "volume") && Kind::tagged(true).all(|tag| tag != "instance")
+        );
+        assert!(Kind::tagged(false).all(|tag| tag != "volume" && tag != "network-interface"));
     }
 
     #[test]
