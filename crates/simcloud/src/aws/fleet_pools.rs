@@ -220,6 +220,9 @@ fn places(item: &Override, merged: &LaunchTemplateData, subnets: &[Subnet]) -> V
     subnets.iter().map(|subnet| Some(subnet.zone.clone())).collect()
 }
 
+/// One launch of an attempt, with its instances.
+pub(crate) type Obtained = (FleetLaunch, Vec<MachineView>);
+
 /// One attempt to get units of capacity on one market.
 pub(crate) fn attempt(
     kernel: &mut Kernel,
@@ -228,7 +231,7 @@ pub(crate) fn attempt(
     (market, units): (Market, u32),
     terms: &MarketTerms,
     buyer: &Buyer,
-) -> Result<(Vec<(FleetLaunch, Vec<MachineView>)>, Vec<FleetError>), Refusal> {
+) -> Result<(Vec<Obtained>, Vec<FleetError>), Refusal> {
     let open: Vec<(usize, &FleetPool, &Blueprint)> = pools
         .iter()
         .enumerate()

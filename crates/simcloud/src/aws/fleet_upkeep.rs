@@ -29,7 +29,7 @@ pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
     });
     let waiting = |fleet: &Fleet| {
         let idle = fleet.looked_at == kernel.events.len() && now < fleet.next_attempt;
-        fleet.is_active() && fleet.request.kind != FleetType::Instant && !(idle && !expired(fleet, kernel))
+        fleet.is_active() && fleet.request.kind != FleetType::Instant && (!idle || expired(fleet, kernel))
     };
     let ids: Vec<_> =
         state.fleets.by_id.values().filter(|fleet| waiting(fleet)).map(|fleet| fleet.id.clone()).collect();

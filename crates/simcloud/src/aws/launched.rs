@@ -218,7 +218,7 @@ pub(crate) fn existing(kernel: &Kernel, region: &str, id: &str) -> Option<Machin
 }
 
 /// All different texts of a list, in their order.
-pub(crate) fn distinct<'a>(texts: Vec<&'a str>) -> Vec<&'a str> {
+pub(crate) fn distinct(texts: Vec<&str>) -> Vec<&str> {
     let mut seen = BTreeSet::new();
     texts.into_iter().filter(|text| seen.insert(*text)).collect()
 }
