@@ -33,6 +33,12 @@ def living():
     return sorted(found)
 
 
+def live(count):
+    """Fails unless this many machines live."""
+    ids = living()
+    sim.expect(len(ids) == count, f"{count} machines were bought, {len(ids)} live")
+
+
 def idempotency():
     """One token buys once, whatever is asked for again."""
     first = run(ClientToken="one", MaxCount=3)
@@ -69,7 +75,7 @@ def idempotency():
         refusal = error.response["Error"]["Code"]
     sim.expect(refusal == "IdempotentParameterMismatch", f"another fleet by the same token: {refusal}")
     sim.advance(30)
-    sim.expect(len(living()) == 7, f"bought 3 and 4, there are {len(living())}")
+    live(7)
     # A launch whose answer got lost is asked for again and not bought again.
     sim.fault("error", action="RunInstances", probability=1.0, status=503, when="after")
     lost = None
@@ -86,7 +92,7 @@ def idempotency():
     sim.advance(10)
     run(ClientToken="three")
     sim.advance(30)
-    sim.expect(len(living()) == 8, f"bought 3, 4 and 1, there are {len(living())}")
+    live(8)
     EC2.terminate_instances(InstanceIds=first)
     sim.advance(300)
     sim.refused(
@@ -127,7 +133,8 @@ def throttling():
     ids += run(MinCount=990, MaxCount=990)
     sim.refused("RequestLimitExceeded", EC2.run_instances, **{**data, "MinCount": 200, "MaxCount": 200})
     sim.advance(60)
-    sim.expect(len(living()) == 997, f"there are {len(living())}")
+    machines = [line for line in sim.left() if line["kind"] == "instance"]
+    sim.expect(len(machines) == 997, f"997 machines were bought, {len(machines)} live")
     EC2.terminate_instances(InstanceIds=ids)
     sim.advance(120)
     # A client that tries again by itself takes a throttle for one and tries again.
