@@ -166,3 +166,30 @@ fn a_port_that_is_taken_is_named() {
     let port = urls["azure"].as_str().unwrap().rsplit(':').next().unwrap();
     home.run(&["sim", "--port", port]).refused(1, &[port, "cannot be listened on"]);
 }
+
+#[test]
+fn the_processes_of_instances_end_with_it() {
+    let home = Home::new();
+    let (mut running, urls) = served(&home, &["--processes", "--clock", "scaled:600"]);
+    let ec2 = |form: &str| {
+        let (status, body) = ask(&urls["aws"], &format!("POST /\n{form}"));
+        assert_eq!(status, 200, "{body}");
+        body
+    };
+    let image = ec2("Action=DescribeImages&Owner.1=amazon&Filter.1.Name=architecture&Filter.1.Value.1=arm64");
+    let image = image.split("<imageId>").nth(1).unwrap().split('<').next().unwrap();
+    // echo $$ > "$HOME/../../pid"; sleep 300: the folder of all instances is in the home of the test.
+    let script = "IyEvYmluL3NoCmVjaG8gJCQgPiAiJEhPTUUvLi4vLi4vcGlkIgpzbGVlcCAzMDAK";
+    ec2(&format!(
+        "Action=RunInstances&ImageId={image}&InstanceType=m7g.large&MinCount=1&MaxCount=1&UserData={script}"
+    ));
+    let file = home.path("pid");
+    let pid = || std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    until("the user data run", || pid().is_some());
+    let pid: u32 = pid().unwrap();
+    assert!(lives(pid));
+    kill_process(Pid::from_child(running.child()), Signal::TERM).unwrap();
+    let ended = running.ended(&["sim"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!lives(pid));
+}

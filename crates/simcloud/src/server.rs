@@ -23,6 +23,7 @@ mod imds;
 mod listen;
 mod share;
 mod signature;
+mod signature_v2;
 mod unsimulated;
 mod worlds;
 

@@ -84,6 +84,45 @@ fn once_keys_are_set_no_others_are_let_in() {
     assert_eq!(answer.element("Code"), "MissingAuthenticationToken");
 }
 
+/// Requests that botocore signed with `AKIDKNOWN` and `open/sesame+secret` for the host `sim`: in the
+/// header, in the query, and by Signature Version 2.
+#[test]
+fn what_the_vendors_own_library_signed_is_let_in() {
+    let key =
+        Credential { cloud: Cloud::Aws, key_id: "AKIDKNOWN".into(), secret: "open/sesame+secret".into() };
+    let server = Server::start(ServerOptions { credentials: vec![key], ..options() }).unwrap();
+    let send = |method: &str, target: &str, headers: &[(&str, &str)], body: &str| {
+        Connection::open(&server.urls().aws).send(method, target, headers, body).unwrap()
+    };
+    let form = "application/x-www-form-urlencoded; charset=utf-8";
+    let authorization = "AWS4-HMAC-SHA256 Credential=AKIDKNOWN/20261122/us-east-1/ec2/aws4_request, \
+                         SignedHeaders=content-type;host;x-amz-date, \
+                         Signature=10ee4338d30766e1228875dc346f5830c22410ab27b218ddcaf6dac0ed23892a";
+    let headers =
+        [("content-type", form), ("x-amz-date", "20261122T210315Z"), ("authorization", authorization)];
+    let body = "Action=DescribeVpcs&Version=2016-11-15&Filter.1.Name=is-default&Filter.1.Value.1=true";
+    assert_eq!(send("POST", "/", &headers, body).status, 200);
+    let changed = body.replace("true", "false");
+    assert_eq!(send("POST", "/", &headers, &changed).element("Code"), "SignatureDoesNotMatch");
+
+    let asked = "Action=DescribeVpcs&Version=2016-11-15&Filter.1.Name=tag%3Aa%20b&Filter.1.Value.1=%2A";
+    let presigned = format!(
+        "/?{asked}&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+         &X-Amz-Credential=AKIDKNOWN%2F20261122%2Feu-west-1%2Fec2%2Faws4_request&X-Amz-Date=20261122T210315Z\
+         &X-Amz-Expires=60&X-Amz-SignedHeaders=host\
+         &X-Amz-Signature=eb8f209b7ddc51e3feb980d7f1d61464b6174d79c9e67a38c7e456691f53a9a2"
+    );
+    assert_eq!(send("GET", &presigned, &[], "").status, 200);
+    assert_eq!(send("GET", &presigned.replace("DescribeVpcs", "DescribeSubnets"), &[], "").status, 403);
+
+    let second = format!(
+        "{asked}&AWSAccessKeyId=AKIDKNOWN&SignatureVersion=2&SignatureMethod=HmacSHA256\
+         &Timestamp=2026-11-22T21%3A03%3A15Z&Signature=iXHDO%2FAJrdbtDgRz8dTohLirvwdAJz2pT7f2yh%2FFRkI%3D"
+    );
+    assert_eq!(send("POST", "/", &[], &second).status, 200);
+    assert_eq!(send("POST", "/", &[], &second.replace("%3D", "A")).element("Code"), "SignatureDoesNotMatch");
+}
+
 #[test]
 fn connections_are_kept_and_requests_have_different_ids() {
     let server = server();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skyfleet_core::Market;
 use skyfleet_simcloud::{Cloud, MachineSpec, Server, ServerOptions};
-use wire::{Answer, buy, call, options, pass, post, server};
+use wire::{Answer, buy, call, ec2, options, pass, post, server};
 
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN: &str = "x-aws-ec2-metadata-token";
@@ -190,4 +190,50 @@ fn an_instance_that_is_a_process_has_an_address_of_its_own_until_it_ends() {
     pass(&server, 300);
     let address = url.strip_prefix("http://").unwrap();
     wait("the service ends", &mut || TcpStream::connect(address).is_err());
+}
+
+/// Launches an instance through EC2 with further parameters; its id.
+fn run_instances(server: &Server, more: &str) -> String {
+    let url = &server.urls().aws;
+    let images =
+        ec2(url, "Action=DescribeImages&Owner.1=amazon&Filter.1.Name=architecture&Filter.1.Value.1=arm64");
+    let image = images.element("imageId");
+    let form =
+        format!("Action=RunInstances&ImageId={image}&InstanceType=m7g.large&MinCount=1&MaxCount=1&{more}");
+    let answer = ec2(url, &form);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    pass(server, 300);
+    answer.element("instanceId").to_owned()
+}
+
+#[test]
+fn a_launch_says_how_the_service_answers() {
+    let guest = |more: &str| {
+        let server = server();
+        let id = run_instances(&server, more);
+        Guest { server, id }
+    };
+    let tags = "TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=Name&TagSpecification.1.Tag.1.Value=w";
+
+    let open = guest(&format!(
+        "MetadataOptions.HttpTokens=optional&MetadataOptions.InstanceMetadataTags=enabled&{tags}&UserData=aGVsbG8%3D"
+    ));
+    let v1 = |guest: &Guest, path: &str| call("GET", &guest.url(path), &[], "");
+    assert_eq!(v1(&open, "/latest/meta-data/instance-id").body, open.id);
+    assert_eq!(v1(&open, "/latest/user-data").body, "hello");
+    assert!(v1(&open, "/latest/meta-data/ami-id").body.starts_with("ami-"));
+    assert_eq!(v1(&open, "/latest/meta-data/security-groups").body, "default");
+    assert_eq!(v1(&open, "/latest/meta-data/tags/instance").body, "Name");
+    assert_eq!(v1(&open, "/latest/meta-data/tags/instance/Name").body, "w");
+    assert_eq!(v1(&open, "/latest/meta-data/tags/instance/Color").status, 404);
+    let wrong = [(TOKEN, "nonsense")];
+    assert_eq!(call("GET", &open.url("/latest/meta-data/"), &wrong, "").status, 401);
+
+    let closed = guest(&format!("MetadataOptions.HttpTokens=required&{tags}"));
+    assert_eq!(v1(&closed, "/latest/meta-data/instance-id").status, 401);
+    assert_eq!(closed.text("/latest/meta-data/instance-id"), closed.id);
+    assert_eq!(closed.ask("/latest/meta-data/tags/instance/Name").status, 404);
+
+    let off = guest("MetadataOptions.HttpEndpoint=disabled");
+    assert_eq!(off.token("60").status, 403);
 }

@@ -19,6 +19,7 @@ use crate::credential::Credential;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::server::signature::Signature;
+use crate::server::signature_v2;
 
 /// The longest request that is read: user data of a launch is 16 KB, a request with a thousand ids
 /// and fifty tags far below this.
@@ -159,30 +160,32 @@ impl Front {
         if self.keys.is_empty() {
             return Ok(());
         }
-        let Some(signature) = signature else {
-            return Err(match parameters.text("AWSAccessKeyId") {
-                Some(_) => {
-                    coded(400, "InvalidRequest", "Signature Version 2 is not supported: use Version 4.")
-                }
-                None => coded(403, "MissingAuthenticationToken", "Request is missing Authentication Token"),
-            });
+        let (key_id, known) = match (signature, parameters.text("AWSAccessKeyId")) {
+            (Some(signature), _) => (signature.key_id, self.keys.get(signature.key_id)),
+            (None, Some(key_id)) => (key_id, self.keys.get(key_id)),
+            (None, None) => {
+                let message = "Request is missing Authentication Token";
+                return Err(coded(403, "MissingAuthenticationToken", message));
+            }
         };
-        let Some(secret) = self.keys.get(signature.key_id) else {
+        let Some(secret) = known else {
+            tracing::info!(key_id, "this key is not known");
             return Err(unknown_credentials(service));
         };
-        match signature.is_by(secret, head, body) {
-            true => Ok(()),
-            false => {
-                let (status, code) = match service {
-                    Service::Json => (400, "InvalidSignatureException"),
-                    Service::Ec2 | Service::Sts => (403, "SignatureDoesNotMatch"),
-                };
-                let message = "The request signature we calculated does not match the signature you provided. \
-                               Check your AWS Secret Access Key and signing method. Consult the service \
-                               documentation for details.";
-                Err(coded(status, code, message))
-            }
+        let signed = match signature {
+            Some(signature) => signature.is_by(secret, head, body),
+            None => signature_v2::is_by(secret, head, body),
+        };
+        if signed {
+            return Ok(());
         }
+        let (status, code) = match service {
+            Service::Json => (400, "InvalidSignatureException"),
+            Service::Ec2 | Service::Sts => (403, "SignatureDoesNotMatch"),
+        };
+        let message = "The request signature we calculated does not match the signature you provided. Check your \
+                       AWS Secret Access Key and signing method. Consult the service documentation for details.";
+        Err(coded(status, code, message))
     }
 
     /// A refusal in the service's own envelope.

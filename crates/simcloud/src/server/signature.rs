@@ -109,7 +109,7 @@ fn encoded_path(path: &str) -> String {
 }
 
 /// Percent encoding with the unreserved characters of RFC 3986 left alone.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
