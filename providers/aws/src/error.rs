@@ -341,3 +341,135 @@ impl fmt::Display for Chain {
 }
 
 impl StdError for Chain {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use aws_sdk_ec2::error::ErrorMetadata;
+    use aws_sdk_ec2::operation::create_fleet::CreateFleetError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use skyfleet_core::Retry;
+
+    use super::*;
+
+    fn offer() -> OfferId {
+        OfferId { zone: "us-east-1a".into(), instance_type: "m7g.large".into(), market: Market::Spot }
+    }
+
+    /// The scope of each row's code in one pool, and none where nothing is known of the place.
+    #[test]
+    fn every_code_has_its_kind_and_closes_no_more_than_it_names() {
+        let (region, offer, quota) =
+            (Region::from("us-east-1"), offer(), QuotaId::from("us-east-1/L-34B43A08"));
+        let place =
+            Place { region: &region, market: Some(Market::Spot), offer: Some(&offer), quota: Some(&quota) };
+        let nowhere = Place { region: &region, market: None, offer: None, quota: None };
+        for (code, kind, closes) in CODES {
+            let scope = match closes {
+                Nothing => None,
+                Offer => Some(Scope::Offer(offer.clone())),
+                TypeInZone => Some(Scope::TypeInZone("m7g.large".into(), "us-east-1a".into())),
+                Zone => Some(Scope::Zone("us-east-1a".into())),
+                Quota => Some(Scope::Quota(quota.clone())),
+                MarketInRegion => Some(Scope::MarketInRegion(Market::Spot, region.clone())),
+                Closes::Region => Some(Scope::Region(region.clone())),
+                Account => Some(Scope::Account),
+            };
+            let error = coded(place, code, "told");
+            assert_eq!((error.kind(), error.scope()), (*kind, scope.as_ref()), "{code}");
+            assert_eq!((error.fact("code"), error.message()), (Some(*code), "told"));
+            let waits = matches!(kind, RateLimited | Unavailable);
+            assert_eq!(error.retry(), if waits { Retry::After(None) } else { Retry::Never }, "{code}");
+            let scope = coded(nowhere, code, "").scope().cloned();
+            assert!(matches!(scope, None | Some(Scope::Region(_) | Scope::Account)), "{code}: {scope:?}");
+        }
+    }
+
+    #[test]
+    fn no_code_has_two_rows() {
+        let codes: BTreeSet<&str> = CODES.iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes.len(), CODES.len());
+    }
+
+    #[test]
+    fn the_codes_that_a_launch_meets_lead_to_the_right_decisions() {
+        for (code, kind, closes) in [
+            ("InsufficientInstanceCapacity", NoCapacity, Offer),
+            ("UnfulfillableCapacity", NoCapacity, Offer),
+            ("MaxSpotInstanceCountExceeded", QuotaExceeded, Quota),
+            ("VcpuLimitExceeded", QuotaExceeded, Quota),
+            ("InsufficientFreeAddressesInSubnet", NoCapacity, Zone),
+            ("SpotMaxPriceTooLow", NoCapacity, Offer),
+            ("Unsupported", NoCapacity, TypeInZone),
+            ("RequestLimitExceeded", RateLimited, Nothing),
+            ("IdempotentParameterMismatch", Conflict, Nothing),
+            ("IdempotentInstanceTerminated", Conflict, Nothing),
+            ("UnauthorizedOperation", PermissionDenied, Account),
+            ("AuthFailure", Unauthenticated, Account),
+            ("DependencyViolation", Conflict, Nothing),
+            ("InvalidInstanceType", InvalidRequest, TypeInZone),
+        ] {
+            assert_eq!(look_up(Some(code), Some(400)), (kind, closes), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_code_without_a_row_is_judged_by_its_spelling_then_by_the_status() {
+        for (code, status, kind) in [
+            (Some("InvalidInstanceID.NotFound"), Some(400), NotFound),
+            (Some("InvalidSpotInstanceRequestID.NotFound"), Some(400), NotFound),
+            (Some("InvalidParameterValue"), Some(400), InvalidRequest),
+            (Some("MissingParameter"), Some(400), InvalidRequest),
+            (Some("NatGatewayLimitExceeded"), Some(400), QuotaExceeded),
+            (Some("SomethingNew"), Some(400), Unexpected),
+            (Some("SomethingNew"), Some(500), Unavailable),
+            (Some("SomethingNew"), None, Unexpected),
+            (None, Some(503), Unavailable),
+            (None, Some(429), RateLimited),
+            (None, Some(403), PermissionDenied),
+            (None, Some(401), Unauthenticated),
+        ] {
+            assert_eq!(look_up(code, status), (kind, Offer), "{code:?} {status:?}");
+        }
+    }
+
+    fn response(status: u16) -> HttpResponse {
+        HttpResponse::new(status.try_into().unwrap(), SdkBody::empty())
+    }
+
+    #[test]
+    fn an_answer_keeps_code_status_region_and_request_id() {
+        let meta = ErrorMetadata::builder().code("AuthFailure").message("not valid");
+        let meta = meta.custom("aws_request_id", "req-7").build();
+        let error = SdkError::service_error(CreateFleetError::generic(meta), response(401));
+        let error = refused("aws.launch", &"us-east-1".into(), error);
+        assert_eq!(
+            error.to_string(),
+            "Unauthenticated at aws.launch: AWS does not accept the credentials: not valid (code: AuthFailure, \
+             status: 401, request_id: req-7, region: us-east-1)"
+        );
+    }
+
+    #[test]
+    fn what_was_not_answered_may_have_been_done() {
+        let region = Region::from("us-east-1");
+        let lost: SdkError<CreateFleetError, HttpResponse> =
+            SdkError::dispatch_failure(ConnectorError::io("connection refused".into()));
+        let error = refused("aws.launch", &region, lost);
+        assert_eq!((error.kind(), error.retry()), (Unavailable, Retry::After(None)));
+        assert!(error.message().contains("connection refused"), "{error}");
+        let late: SdkError<CreateFleetError, HttpResponse> = SdkError::timeout_error("60 s");
+        assert_eq!(refused("aws.launch", &region, late).kind(), Unavailable);
+    }
+
+    #[test]
+    fn missing_credentials_say_what_to_do() {
+        let cause = CredentialsError::not_loaded("no providers in chain provided credentials");
+        let error: SdkError<CreateFleetError, HttpResponse> = SdkError::construction_failure(cause);
+        let error = refused("aws.list", &"us-east-1".into(), error);
+        assert_eq!((error.kind(), error.retry()), (Unauthenticated, Retry::Never));
+        assert!(error.message().contains("AWS_PROFILE"), "{error}");
+    }
+}

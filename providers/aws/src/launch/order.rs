@@ -290,3 +290,140 @@ fn dollars(price: UsdPerHour) -> String {
     let micros = price.micros();
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skyfleet_core::{FleetName, Owner, Prepared, Scope, Token};
+
+    const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
+
+    fn handle() -> Handle {
+        let templates = [(Arch::Arm64, "lt-arm"), (Arch::X86_64, "lt-x86")];
+        Handle { templates: templates.map(|(arch, id)| (arch, id.to_owned())).into(), ..Handle::default() }
+    }
+
+    fn request(market: Market, types: &[&str], zones: &[&str]) -> LaunchRequest {
+        let pools = types.iter().flat_map(|name| {
+            let bid = |zone: &&str| PoolBid {
+                offer: OfferId { zone: (*zone).into(), instance_type: (*name).into(), market },
+                price_max: None,
+            };
+            zones.iter().map(bid).collect::<Vec<_>>()
+        });
+        LaunchRequest {
+            token: Token::derive(&Owner::parse("ada").unwrap(), &FleetName::parse("words").unwrap(), 3),
+            prepared: Prepared {
+                handles: [("us-east-1".into(), handle().to_text())].into(),
+                ..Prepared::default()
+            },
+            region: "us-east-1".into(),
+            market,
+            pools: pools.collect(),
+            count: 9,
+            count_min: 1,
+            spread: Spread::Even,
+            expires: None,
+        }
+    }
+
+    fn dear(_: &OfferId) -> Price {
+        Price::Known(UsdPerHour::from_micros(50_000))
+    }
+
+    #[test]
+    fn one_call_asks_every_pool_and_is_named_by_the_token() {
+        let mut request = request(Market::Spot, &["m7g.large", "m7i.large"], &ZONES);
+        request.pools[0].price_max = Some(UsdPerHour::from_micros(39_200));
+        let handle = Handle::of(&request).unwrap();
+        let order = Order::new(&request, &handle, dear).unwrap();
+        let fleet = order.fleet().unwrap();
+        assert_eq!(fleet.get_client_token().as_deref(), Some("ada_words_3"));
+        assert_eq!(fleet.get_type(), &Some(FleetType::Instant));
+        let configs = fleet.get_launch_template_configs().clone().unwrap();
+        let overrides: Vec<_> = configs.iter().flat_map(|config| config.overrides()).collect();
+        assert_eq!((configs.len(), overrides.len()), (2, 6));
+        assert_eq!(overrides[0].max_price(), Some("0.039200"));
+        let kinds: Vec<_> =
+            fleet.get_tag_specifications().iter().flatten().filter_map(|tags| tags.resource_type()).collect();
+        use ResourceType::*;
+        assert_eq!(kinds, [&Instance, &Volume, &NetworkInterface, &Fleet, &SpotInstancesRequest]);
+    }
+
+    #[test]
+    fn each_spread_has_its_strategy() {
+        for (spread, strategy, single_zone) in [
+            (Spread::Even, SpotAllocationStrategy::Diversified, None),
+            (Spread::Packed, SpotAllocationStrategy::CapacityOptimizedPrioritized, None),
+            (Spread::SingleZone, SpotAllocationStrategy::CapacityOptimizedPrioritized, Some(true)),
+        ] {
+            let request = LaunchRequest { spread, ..request(Market::Spot, &["m7g.large"], &ZONES) };
+            let handle = handle();
+            let spot = Order::new(&request, &handle, dear).unwrap().spot();
+            assert_eq!(spot.allocation_strategy(), Some(&strategy), "{spread:?}");
+            assert_eq!(spot.single_availability_zone(), single_zone, "{spread:?}");
+        }
+    }
+
+    #[test]
+    fn all_or_nothing_is_bound_to_what_restricts_the_pools_less() {
+        let handle = handle();
+        for (types, zones, zone, name) in [
+            (&["m7g.large"][..], &ZONES[..], None, Some(true)),
+            (&["m7g.large", "c7g.large"], &ZONES[..1], Some(true), None),
+            (&["m7g.large"], &ZONES[..1], Some(true), None),
+        ] {
+            let request = LaunchRequest { count_min: 9, ..request(Market::OnDemand, types, zones) };
+            let options = Order::new(&request, &handle, dear).unwrap().on_demand();
+            assert_eq!(options.min_target_capacity(), Some(9));
+            assert_eq!((options.single_availability_zone(), options.single_instance_type()), (zone, name));
+        }
+    }
+
+    #[test]
+    fn a_pool_above_its_highest_price_is_not_asked() {
+        let mut request = request(Market::OnDemand, &["m7g.large"], &ZONES[..2]);
+        request.pools[0].price_max = Some(UsdPerHour::from_micros(49_999));
+        request.pools[1].price_max = Some(UsdPerHour::from_micros(50_000));
+        let handle = handle();
+        let order = Order::new(&request, &handle, dear).unwrap();
+        assert_eq!((order.pools.len(), order.barred.len()), (1, 1));
+        assert_eq!(order.barred[0].scope(), Some(&Scope::Offer(request.pools[0].offer.clone())));
+        let unknown = Order::new(&request, &handle, |_| Price::Unknown).unwrap();
+        assert!(unknown.fleet().is_none());
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused_before_the_call() {
+        let handle = handle();
+        let good = request(Market::Spot, &["m7g.large"], &ZONES);
+        let mut nowhere = good.clone();
+        nowhere.pools[0].offer.zone = "atlantis-1z".into();
+        let mut other_market = good.clone();
+        other_market.pools[0].offer.market = Market::OnDemand;
+        let none = LaunchRequest { pools: Vec::new(), ..good.clone() };
+        for bad in [nowhere, other_market, none] {
+            let error = Order::new(&bad, &handle, dear).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{error}");
+        }
+        let unprepared = LaunchRequest { prepared: Prepared::default(), ..good };
+        assert_eq!(Handle::of(&unprepared).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+
+    #[test]
+    fn the_counts_of_the_reasons_add_up() {
+        let request = request(Market::Spot, &["m7g.large"], &ZONES);
+        let handle = handle();
+        let order = Order::new(&request, &handle, dear).unwrap();
+        let reasons = |n: usize| {
+            request.pools[..n]
+                .iter()
+                .map(|bid| order.reason(Some(&bid.offer), "InsufficientInstanceCapacity", ""))
+                .collect()
+        };
+        for (missing, n) in [(9, 3), (7, 2), (1, 3), (5, 0), (0, 2)] {
+            let shortfalls = order.shortfalls(missing, reasons(n));
+            assert_eq!(shortfalls.iter().map(|s| s.count).sum::<u32>(), missing, "{missing} over {n}");
+        }
+    }
+}
