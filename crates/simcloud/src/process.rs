@@ -188,9 +188,9 @@ impl ProcessHost {
         let told = Arc::clone(&shared);
         let reader = power
             .reader()
-            .and_then(|read| {
+            .and_then(|pipe| {
                 let thread = std::thread::Builder::new().name("skyfleet-power".to_owned());
-                thread.spawn(move || read(&|number, power| told.asked(number, power)))
+                thread.spawn(move || power::listen(pipe, |number, power| told.asked(number, power)))
             })
             .map_err(|e| failed("the reader of the power shims did not start", e))?;
         let (sender, receiver) = channel();

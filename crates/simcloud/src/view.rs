@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -106,34 +107,29 @@ impl Kernel {
         mut convert: impl FnMut(MachineView) -> Option<T>,
     ) -> Vec<T> {
         let at = self.seen_at();
-        let mut views = Vec::new();
-        let mut add = |index: u32| {
-            let lot = &self.lots[index as usize];
-            if self.lists(index, at, whose) {
-                // A filter hides how many there are: say it, or a list of 100,000 is moved about
-                // many times while it grows.
-                views.reserve(lot.left as usize);
-                let mixed = self.mixed.contains(&index);
-                let shown = lot.machines().filter(|m| self.shows(*m, at, whose, mixed));
-                views.extend(shown.filter_map(|m| convert(self.view(m, at))));
-            }
-        };
-        match whose.owner {
-            None => (0..self.lots.len() as u32).for_each(add),
-            Some(owner) => {
-                let born: &[u32] = self.by_owner.get(owner).map_or(&[], Vec::as_slice);
-                match self.mixed.is_empty() {
-                    true => born.iter().for_each(|lot| add(*lot)),
-                    // Launches of others may have machines that are this owner's by now.
-                    false => {
-                        let lots: std::collections::BTreeSet<u32> =
-                            born.iter().chain(&self.mixed).copied().collect();
-                        lots.into_iter().for_each(add);
-                    }
-                }
-            }
+        let lots: Vec<u32> =
+            self.lots_of(whose).into_iter().filter(|lot| self.lists(*lot, at, whose)).collect();
+        // A filter hides how many there are: say it, or a list of 100,000 is moved about many times
+        // while it grows.
+        let most: u32 = lots.iter().map(|lot| self.lots[*lot as usize].count).sum();
+        let mut views = Vec::with_capacity(most as usize);
+        for index in lots {
+            let mixed = self.mixed.contains(&index);
+            let shown = self.lots[index as usize].machines().filter(|m| self.shows(*m, at, whose, mixed));
+            views.extend(shown.filter_map(|m| convert(self.view(m, at))));
         }
         views
+    }
+
+    /// The launches that may have machines of an owner, in their order: those that were his, and
+    /// those of others of which a machine may be his by now.
+    fn lots_of(&self, whose: &Whose<'_>) -> Vec<u32> {
+        let Some(owner) = whose.owner else { return (0..self.lots.len() as u32).collect() };
+        let born = self.by_owner.get(owner).map_or(&[][..], Vec::as_slice);
+        match self.mixed.is_empty() {
+            true => born.to_vec(),
+            false => born.iter().chain(&self.mixed).copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        }
     }
 
     /// At most so many machines of such a list, from a number on: one page, for the cost of a
@@ -152,13 +148,18 @@ impl Kernel {
     /// One machine, if a list of the cloud shows it.
     pub fn machine(&self, id: &str, whose: &Whose<'_>) -> Option<MachineView> {
         let (m, at) = (*self.by_id.get(id)?, self.seen_at());
-        self.shows(m, at, whose, true).then(|| self.view(m, at))
+        let here = whose.region.is_none_or(|region| self.region(m).as_str() == region);
+        (here && self.shows(m, at, whose, true)).then(|| self.view(m, at))
     }
 
     /// Where a machine is, or was; `None` for an id that never was.
     pub fn region_of(&self, id: &str) -> Option<&Region> {
         let m = *self.by_id.get(id)?;
-        Some(&self.offer(self.machines[m as usize].pool).region)
+        Some(self.region(m))
+    }
+
+    fn region(&self, m: u32) -> &Region {
+        &self.offer(self.machines[m as usize].pool).region
     }
 
     /// The user data that a machine was given; `None` for an id that never was.
@@ -176,10 +177,13 @@ impl Kernel {
     fn lists(&self, index: u32, at: Timestamp, whose: &Whose<'_>) -> bool {
         let lot: &Lot = &self.lots[index as usize];
         let faded = lot.left == 0 && at >= lot.gone_at + self.setup.rules.ended_listed;
-        !faded && (whose.are(&lot.tags) || self.mixed.contains(&index))
+        // All machines of a launch are in one region.
+        let here =
+            || whose.region.is_none_or(|region| lot.count > 0 && self.region(lot.first).as_str() == region);
+        !faded && here() && (whose.are(&lot.tags) || self.mixed.contains(&index))
     }
 
-    /// Whether a list shows a machine. Its tags are looked at when its launch does not tell them.
+    /// Whether a list shows a machine of a region that is meant. Its tags are looked at when its launch does not tell them.
     fn shows(&self, m: u32, at: Timestamp, whose: &Whose<'_>, mixed: bool) -> bool {
         let machine = &self.machines[m as usize];
         machine.visible_at <= at
@@ -187,7 +191,6 @@ impl Kernel {
                 at < ended + self.setup.rules.ended_listed
                     && (!self.has_faded(machine, at) || whose.are(&Tags::new()))
             })
-            && whose.region.is_none_or(|region| self.offer(machine.pool).region.as_str() == region)
             && (!mixed || whose.are(self.machine_tags(m)))
     }
 

@@ -163,25 +163,27 @@ impl Line {
         COMMANDS[1..].iter().try_for_each(|name| symlink(COMMANDS[0], folder.join(name)))
     }
 
-    /// The reading end, for a thread of its own: tells each request with the instance's number.
-    pub(super) fn reader(&self) -> std::io::Result<impl FnOnce(&dyn Fn(u64, Power)) + use<>> {
-        let pipe = BufReader::new(self.pipe.try_clone()?);
-        Ok(move |tell: &dyn Fn(u64, Power)| {
-            for line in pipe.lines().map_while(std::result::Result::ok) {
-                if line == HANG_UP {
-                    return;
-                }
-                match read(&line) {
-                    Some((instance, power)) => tell(instance, power),
-                    None => tracing::warn!(line, "an instance asked for something that is no power request"),
-                }
-            }
-        })
+    /// The reading end, for a thread of its own.
+    pub(super) fn reader(&self) -> std::io::Result<File> {
+        self.pipe.try_clone()
     }
 
     /// Ends the reading.
     pub(super) fn hang_up(&self) {
         let _ = (&self.pipe).write_all(format!("{HANG_UP}\n").as_bytes());
+    }
+}
+
+/// Tells each request that comes, with the instance's number, until the line hangs up.
+pub(super) fn listen(pipe: File, tell: impl Fn(u64, Power)) {
+    for line in BufReader::new(pipe).lines().map_while(std::result::Result::ok) {
+        if line == HANG_UP {
+            return;
+        }
+        match read(&line) {
+            Some((instance, power)) => tell(instance, power),
+            None => tracing::warn!(line, "an instance asked for something that is no power request"),
+        }
     }
 }
 
@@ -220,8 +222,9 @@ mod tests {
         line.put_shims(&bin, 7).unwrap();
         let (sender, told) = channel();
         let reader = line.reader().unwrap();
-        let thread =
-            std::thread::spawn(move || reader(&|instance, power| sender.send((instance, power)).unwrap()));
+        let thread = std::thread::spawn(move || {
+            listen(reader, |instance, power| sender.send((instance, power)).unwrap())
+        });
         let minutes = |n: u64| Some(Power::OffIn(Duration::from_secs(n * 60)));
         for (command, means) in [
             ("shutdown -h now", minutes(0)),
