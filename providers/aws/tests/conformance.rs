@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use skyfleet_conformance::{Arm, Suite};
 
 mod levers;
+mod policy;
 
 fn main() -> ExitCode {
-    Suite::of([Arm::new("aws", levers::world)]).run()
+    let kept = Suite::of([Arm::new("aws", levers::world)]).run();
+    if kept == ExitCode::SUCCESS { policy::check() } else { kept }
 }

@@ -132,11 +132,11 @@ impl<'a> Node<'a> {
         let read = |tag: Node<'a>| {
             let (key, value) = (tag.required("Key")?, tag.text("Value").unwrap_or_default());
             match (key.chars().count(), value.chars().count()) {
-                (1..=127, 0..=255) => Ok((key.to_owned(), value.to_owned())),
+                (1..=127, 0..=256) => Ok((key.to_owned(), value.to_owned())),
                 _ => Err(invalid(
                     &tag.key("Key"),
                     key,
-                    "a key of at most 127 and a value of at most 255 characters",
+                    "a key of at most 127 and a value of at most 256 characters",
                 )),
             }
         };

@@ -63,19 +63,13 @@ impl Client {
         Ok(restless)
     }
 
-    /// The spot requests that may still start an instance: open ones, and persistent ones that are
-    /// not cancelled.
+    /// The spot requests that may still start an instance. One that has its instance is `active`;
+    /// a persistent one opens again when that ends.
     pub(crate) async fn restless_requests(&self, region: &Region, whose: Filter) -> Result<Vec<String>> {
-        let persistent = vec![
-            whose.clone(),
-            filter("type", ["persistent"]),
-            filter("state", ["open", "active", "disabled"]),
-        ];
         let mut restless = Vec::new();
-        for filters in [vec![whose, filter("state", ["open"])], persistent] {
-            let take = |request: SpotInstanceRequest| restless.extend(request.spot_instance_request_id);
-            self.spot_requests("aws.inventory", region, filters, take).await?;
-        }
+        let filters = vec![whose, filter("state", ["open", "disabled"])];
+        let take = |request: SpotInstanceRequest| restless.extend(request.spot_instance_request_id);
+        self.spot_requests("aws.inventory", region, filters, take).await?;
         Ok(restless)
     }
 

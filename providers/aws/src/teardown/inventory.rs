@@ -16,7 +16,9 @@ use crate::whereabouts::Whereabouts;
 /// two questions for loose ones.
 const MANY: usize = 500;
 
-/// Two calls where there is little: the living instances, and what else has the owner's tag.
+/// Three calls where there is little: the living instances, the spot requests that may start more,
+/// and what else has the owner's tag. Requests and instances keep their tags for hours after their
+/// end: a list by tag alone would be pages of what is long gone.
 pub(super) async fn of(
     client: &Client,
     whereabouts: &Whereabouts,
@@ -38,7 +40,8 @@ pub(super) async fn of(
     }
     // They go with their instances.
     others.retain(|id| !living.parts.contains(id));
-    still_there(client, whereabouts, region, whose(), &mut others).await?;
+    still_there(client, whereabouts, region, &mut others).await?;
+    others.extend(client.restless_requests(region, whose()).await?);
 
     let mut resources = living.resources;
     if !others.is_empty() {
@@ -51,27 +54,21 @@ pub(super) async fn of(
     Ok(resources)
 }
 
-/// Fleets and spot requests keep their tags when they are long done: those that start nothing any
-/// more are dropped, and not asked about again.
+/// Fleets keep their tags when they are long done: those that start nothing any more are dropped,
+/// and not asked about again.
 async fn still_there(
     client: &Client,
     whereabouts: &Whereabouts,
     region: &Region,
-    whose: Filter,
     others: &mut BTreeSet<String>,
 ) -> Result<()> {
     others.retain(|id| !whereabouts.records().contains(id));
-    let of =
-        |kind| -> Vec<String> { others.iter().filter(|id| Kind::of(id) == Some(kind)).cloned().collect() };
-    let (fleets, requests) = (of(Kind::Fleet), of(Kind::SpotRequest));
-    let mut restless = Vec::new();
-    if !fleets.is_empty() {
-        restless.extend(client.restless_fleets(region, &fleets).await?);
+    let fleets: Vec<String> = others.iter().filter(|id| Kind::of(id) == Some(Kind::Fleet)).cloned().collect();
+    if fleets.is_empty() {
+        return Ok(());
     }
-    if !requests.is_empty() {
-        restless.extend(client.restless_requests(region, whose).await?);
-    }
-    for id in fleets.into_iter().chain(requests).filter(|id| !restless.contains(id)) {
+    let restless = client.restless_fleets(region, &fleets).await?;
+    for id in fleets.into_iter().filter(|id| !restless.contains(id)) {
         others.remove(&id);
         whereabouts.records().insert(id);
     }

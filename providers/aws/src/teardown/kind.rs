@@ -32,11 +32,11 @@ impl Kind {
         ("pg-", "placement-group", Self::PlacementGroup),
     ];
 
-    /// The resource types of all but instances, which are asked for by themselves. `with_parts`
+    /// The resource types of all but instances and spot requests, which are asked for by themselves. `with_parts`
     /// says whether volumes and interfaces are among them.
     pub(super) fn tagged(with_parts: bool) -> impl Iterator<Item = &'static str> {
         let left_out = move |kind: &Self| match kind {
-            Self::Instance => true,
+            Self::Instance | Self::SpotRequest => true,
             Self::Volume | Self::Interface => !with_parts,
             _ => false,
         };

@@ -23,17 +23,25 @@ use held::Held;
 const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// Two are enough to lose something in, and every list asks in each.
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
-const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+pub(crate) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// A cloud for one case: it ends with the last lever that holds it.
-struct Bench {
-    server: Server,
-    clock: ManualClock,
+pub(crate) struct Bench {
+    pub(crate) server: Server,
+    pub(crate) clock: ManualClock,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // The name under which a lever uses up a throttle is no action.
+        let called = self.sim().calls().into_keys().filter(|action| action != "conformance");
+        crate::policy::note(called);
+    }
 }
 
 impl Bench {
-    fn sim(&self) -> &Sim {
+    pub(crate) fn sim(&self) -> &Sim {
         self.server.world(Cloud::Aws)
     }
 }
@@ -46,8 +54,8 @@ macro_rules! lever {
     }};
 }
 
-/// A fresh world from the seed, in virtual time, behind a fresh provider, with all levers.
-pub(crate) fn world(seed: u64) -> Result<World> {
+/// A fresh cloud from the seed, in virtual time.
+pub(crate) fn bench(seed: u64) -> Result<Arc<Bench>> {
     let clock = ManualClock::auto(START);
     let mut options = ServerOptions::manual(clock.clone());
     options.seed = seed;
@@ -56,7 +64,12 @@ pub(crate) fn world(seed: u64) -> Result<World> {
     options.scenario.pools.default_capacity = Some(5_000);
     options.credentials =
         vec![Credential { cloud: Cloud::Aws, key_id: KEY_ID.to_owned(), secret: SECRET.to_owned() }];
-    let bench = Arc::new(Bench { server: Server::start(options)?, clock });
+    Ok(Arc::new(Bench { server: Server::start(options)?, clock }))
+}
+
+/// A fresh cloud behind a fresh provider, with all levers.
+pub(crate) fn world(seed: u64) -> Result<World> {
+    let bench = bench(seed)?;
     let levers = Levers {
         calm: lever!(bench, || calm(bench.sim())),
         preempt: lever!(bench, |instance: &InstanceId| preempt(bench.sim(), instance)),
@@ -77,7 +90,7 @@ pub(crate) fn world(seed: u64) -> Result<World> {
 }
 
 /// A client of the bench's cloud.
-fn connected(bench: &Bench, key_id: &str) -> Result<Connected> {
+pub(crate) fn connected(bench: &Bench, key_id: &str) -> Result<Connected> {
     let credentials = Credentials::new(key_id, SECRET, None, None, "conformance");
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -1,0 +1,209 @@
+//! The commands with `provider = "aws"`, through the official SDK, against a simulated EC2 that
+//! another process serves: one value is different, nothing else.
+
+#![cfg(feature = "aws")]
+
+mod skyfleet;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+use serde_json::Value;
+use skyfleet::{Ended, Home, Running};
+
+/// A simulated EC2 and a person who uses it.
+struct Bed {
+    home: Home,
+    /// Ended, with all its instances, when the bed is.
+    _cloud: Running,
+    /// What the cloud said should be in the environment.
+    variables: Vec<(String, String)>,
+}
+
+/// The keys that the cloud of [`Bed::with`] knows, when its scenario names some.
+const ACCOUNT: &str = "[[credentials]]\ncloud = \"aws\"\nkey_id = \"AKIAKNOWN\"\nsecret = \"open sesame\"\n";
+
+impl Bed {
+    /// A cloud where half a minute passes in a second.
+    fn with(scenario: &str) -> Self {
+        let home = Home::new();
+        let scenario = home.write("scenario.toml", scenario);
+        let args = ["sim", "--env", "--processes", "--clock", "scaled:30", "--seed", "7"];
+        let mut command = home.command(&args);
+        command.arg("--scenario").arg(scenario).arg("--exit-with-parent").stdin(std::process::Stdio::piped());
+        let mut cloud = Running::of(command);
+        let lines = BufReader::new(cloud.child().stdout.take().unwrap()).lines();
+        let exported = lines.map_while(Result::ok).filter_map(|line| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
+        });
+        // The last line of all is the clock's.
+        let mut variables = Vec::new();
+        for (name, value) in exported {
+            let last = name == "SIMCLOUD_CLOCK";
+            variables.push((name, value));
+            if last {
+                break;
+            }
+        }
+        Self { home, _cloud: cloud, variables }
+    }
+
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        let found = self.variables.iter().find(|(known, _)| known == name);
+        found.map_or_else(|| panic!("{name} is not exported: {:?}", self.variables), |(_, value)| value)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.home.command(args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("SKYFLEET_PROVIDER", "aws").env("SKYFLEET_OWNER", "ada").env("RUST_BACKTRACE", "1");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        self.run_with(args, &[])
+    }
+
+    fn run_with(&self, args: &[&str], changed: &[(&str, &str)]) -> Ended {
+        let mut command = self.command(args);
+        command.envs(changed.iter().copied());
+        Running::of(command).ended(args)
+    }
+
+    /// A call of the admin face.
+    fn admin(&self, method: &str, path: &str, body: &str) -> Value {
+        let url = self.variable("SIMCLOUD_ADMIN");
+        let address = url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        let kind = "Content-Type: application/json\r\n";
+        write!(stream, "{head}{kind}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+    }
+
+    fn fault(&self, fault: &str) {
+        let id = self.admin("POST", "/v1/faults", fault);
+        assert!(id.get("id").is_some(), "{fault}: {id}");
+    }
+
+    /// Nothing costs money and nothing is left, by the cloud's own books.
+    fn is_empty(&self) {
+        let ledger = self.admin("GET", "/v1/ledger", "");
+        assert_eq!(ledger["live"].as_array().map(Vec::len), Some(0), "{ledger:#}");
+        assert_eq!(ledger["blocking"].as_array().map(Vec::len), Some(0), "{ledger:#}");
+    }
+
+    fn calls(&self, action: &str) -> u64 {
+        self.admin("GET", "/v1/calls", "")["aws"][action]["calls"].as_u64().unwrap_or(0)
+    }
+}
+
+#[test]
+fn a_batch_job_survives_two_preemptions_and_leaves_nothing() {
+    let bed = Bed::with(
+        "[[event]]\nat_s = 60\nkind = \"preempt\"\nnth = 2\nnotice_s = 20\n\
+         [[event]]\nat_s = 75\nkind = \"preempt\"\nnth = 3\nnotice_s = 20\n",
+    );
+    for n in 0..40 {
+        bed.home.write(&format!("in/{n:02}.txt"), &"word ".repeat(n + 1));
+    }
+    let args = ["run", "--input", "in", "-n", "5", "--vcpus", "2", "--region", "us-east-1"];
+    let command = ["--", "sleep 0.5; wc -w < \"$SKYFLEET_INPUT\""];
+    let ended = bed.run(&[&args[..], &command].concat());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let counts: Vec<usize> = ended.out.split_whitespace().map(|count| count.parse().unwrap()).collect();
+    assert_eq!(counts, (1..=40).collect::<Vec<_>>(), "{ended:?}");
+    assert!(ended.err.contains("leftovers: 0"), "{ended:?}");
+    let events = bed.admin("GET", "/v1/events", "").to_string();
+    assert_eq!(events.matches("\"reclaim\"").count(), 2, "{events}");
+    bed.is_empty();
+}
+
+#[test]
+fn a_fleet_goes_up_is_seen_and_goes_down() {
+    let bed = Bed::new();
+    let up = bed.run(&["up", "-n", "12", "--vcpus", "2", "--region", "us-east-1", "--lifetime", "1h"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    let ps = bed.run(&["ps", "--json"]);
+    assert_eq!(ps.code, 0, "{ps:?}");
+    assert_eq!(ps.out.matches("\"i-0").count(), 12, "{ps:?}");
+    assert_eq!(bed.calls("CreateFleet"), 1);
+    let down = bed.run(&["down"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert!(down.err.contains("leftovers: 0") || down.out.contains("leftovers: 0"), "{down:?}");
+    assert_eq!((bed.calls("TerminateInstances"), bed.calls("RunInstances")), (1, 0));
+    bed.is_empty();
+}
+
+/// Which fault, the command line, the exit code, and what the error must say.
+type Case = (&'static str, &'static [&'static str], i32, &'static [&'static str]);
+
+#[test]
+fn what_cannot_be_had_is_a_clear_error_and_leaves_nothing() {
+    const UP: &[&str] = &["up", "-n", "4", "--type", "m7g.large", "--region", "us-east-1", "--wait", "30s"];
+    let cases: &[Case] = &[
+        (r#"{"kind":"quota","region":"us-east-1","name":"L-34B43A08","limit":4}"#, UP, 3, &["L-34B43A08"]),
+        (r#"{"kind":"capacity","zone":"us-east-1","available":0}"#, UP, 3, &["capacity"]),
+        ("", &["up", "-n", "1", "--type", "m7g.large", "--region", "us-esat-1"], 2, &["us-esat-1", "us-east-1"]),
+        ("", &["up", "-n", "1", "--type", "m7g.lrage", "--region", "us-east-1"], 2, &["m7g.lrage", "m7g.large"]),
+    ];
+    let bed = Bed::new();
+    for (fault, args, code, words) in cases {
+        if !fault.is_empty() {
+            bed.fault(&fault.replacen('{', r#"{"cloud":"aws","#, 1));
+        }
+        let args: Vec<&str> = args.iter().copied().filter(|arg| !["--wait", "30s"].contains(arg)).collect();
+        let ended = bed.run(&args);
+        ended.refused(*code, words);
+        bed.admin("DELETE", "/v1/faults", "");
+        let _left = bed.run(&["down", "--all"]);
+        bed.is_empty();
+    }
+}
+
+#[test]
+fn wrong_credentials_are_named_without_being_shown() {
+    let bed = Bed::with(ACCOUNT);
+    let args = ["plan", "-n", "1", "--vcpus", "2", "--region", "us-east-1"];
+    let known = [("AWS_ACCESS_KEY_ID", "AKIAKNOWN"), ("AWS_SECRET_ACCESS_KEY", "open sesame")];
+    assert_eq!(bed.run_with(&args, &known).code, 0);
+    for wrong in [
+        [("AWS_ACCESS_KEY_ID", "AKIASTRANGER"), ("AWS_SECRET_ACCESS_KEY", "open sesame")],
+        [("AWS_ACCESS_KEY_ID", "AKIAKNOWN"), ("AWS_SECRET_ACCESS_KEY", "open barley")],
+    ] {
+        let ended = bed.run_with(&args, &wrong);
+        assert!(ended.code != 0 && ended.err.contains("credentials"), "{ended:?}");
+        assert!(!ended.err.contains("sesame") && !ended.err.contains("barley"), "{ended:?}");
+    }
+    bed.is_empty();
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_said_so() {
+    let bed = Bed::new();
+    // Nobody listens where a listener has just been.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let down = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_ENDPOINT_URL_EC2", url.as_str())];
+    let ended = bed.run_with(&["plan", "-n", "1", "--vcpus", "2", "--region", "us-east-1"], &down);
+    assert!(ended.code != 0, "{ended:?}");
+    assert!(ended.err.contains("connect") || ended.err.contains("reach"), "{ended:?}");
+}
+
+#[test]
+fn the_doctor_finds_an_account_in_order_and_changes_nothing() {
+    let bed = Bed::new();
+    let ended = bed.run(&["doctor", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("123456789012"), "{ended:?}");
+    bed.is_empty();
+}
