@@ -14,6 +14,7 @@
 //! | `teardown` | giving everything back |
 //! | `whereabouts` | in which region which instance is |
 //! | `user_data` | the user's script, behind a timer of ours |
+//! | `simulated` | what is different when EC2 is simulated on this computer |
 //! | `convert` | EC2's words and ours |
 //! | `error` | AWS's codes and our kinds |
 
@@ -32,6 +33,7 @@ mod notice;
 mod preemption;
 mod prices;
 mod quotas;
+mod simulated;
 mod teardown;
 mod user_data;
 mod whereabouts;
@@ -40,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result, SystemClock};
+use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result};
 
 use catalog::Catalogue;
 use client::Client;
@@ -57,15 +59,18 @@ pub const DRIVER: Driver = Driver { name: "aws", connect };
 
 fn connect(settings: &toml::Table) -> Result<Connected> {
     let settings = Settings::parse(settings)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let near = simulated::is_near(&settings, None);
+    let clock = simulated::clock(near);
     let client = Client::new(None, settings, clock.clone());
-    Ok(Connected { provider: Arc::new(AwsProvider::over(client)), clock })
+    Ok(Connected { provider: Arc::new(AwsProvider::over(client, near)), clock })
 }
 
 /// The four contracts over Amazon EC2.
 #[derive(Clone, Debug)]
 pub struct AwsProvider {
     client: Client,
+    /// EC2 is simulated on this computer.
+    near: bool,
     /// What search has learnt: all clones share it.
     catalogue: Arc<Catalogue>,
     whereabouts: Arc<Whereabouts>,
@@ -75,12 +80,13 @@ impl AwsProvider {
     /// A provider over an SDK config of one's own: other credentials, another endpoint, another
     /// HTTP client. Retries and timeouts are the provider's, whatever the config says.
     pub fn new(sdk: SdkConfig, settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        Self::over(Client::new(Some(sdk), settings, clock))
+        let near = simulated::is_near(&settings, Some(&sdk));
+        Self::over(Client::new(Some(sdk), settings, clock), near)
     }
 
-    fn over(client: Client) -> Self {
+    fn over(client: Client, near: bool) -> Self {
         let catalogue = Arc::new(Catalogue::new(client.clone()));
-        Self { client, catalogue, whereabouts: Arc::default() }
+        Self { client, near, catalogue, whereabouts: Arc::default() }
     }
 }
 
@@ -101,7 +107,7 @@ impl Provider for AwsProvider {
             launch_max: 1_000,
             user_data_bytes_max: user_data::BYTES_MAX,
             instance_id_command: INSTANCE_ID,
-            shares_files: false,
+            shares_files: self.near,
         }
     }
 }
