@@ -68,6 +68,10 @@ impl<'a> Filters<'a> {
 
 /// Whether a text matches a pattern.
 pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
+    // Ids and tags, which a list of thousands is compared with.
+    if !pattern.bytes().any(|b| matches!(b, b'*' | b'?' | b'\\')) {
+        return pattern == text;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where the last `*` was, and how much of the text it has swallowed.
