@@ -1,4 +1,3 @@
-
 use super::*;
 
 /// A script that starts a child, which starts a child, and writes down the numbers of all
