@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aws::error::coded;
 use crate::aws::query::Node;
@@ -18,7 +18,26 @@ pub(crate) trait Filtered {
 /// The filters of a request: an item must match each of them in one of its values. `*` stands for
 /// any characters and `?` for one, a backslash before either for itself.
 #[derive(Debug, Default)]
-pub(crate) struct Filters<'a>(Vec<(&'a str, Vec<&'a str>)>);
+pub(crate) struct Filters<'a>(Vec<(&'a str, Wanted<'a>)>);
+
+/// The values of one filter: the ids of a list of thousands are looked up, not compared one by one.
+#[derive(Debug, Default)]
+struct Wanted<'a> {
+    plain: BTreeSet<&'a str>,
+    patterns: Vec<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(values: impl Iterator<Item = &'a str>) -> Self {
+        let (patterns, plain): (BTreeSet<&str>, BTreeSet<&str>) =
+            values.partition(|value| value.contains(['*', '?', '\\']));
+        Self { plain, patterns: patterns.into_iter().collect() }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.plain.contains(text) || self.patterns.iter().any(|pattern| wildcard(pattern, text))
+    }
+}
 
 impl<'a> Filters<'a> {
     /// Reads `Filter.N.Name` and `Filter.N.Value.M`; `known` are the names that the action has,
@@ -33,8 +52,7 @@ impl<'a> Filters<'a> {
             if !tags && !known.contains(&name) {
                 return Err(coded(400, "InvalidParameterValue", format!("The filter '{name}' is invalid")));
             }
-            let values = filter.list("Value").iter().map(Node::value).collect::<Vec<_>>();
-            Ok((name, values))
+            Ok((name, Wanted::of(filter.list("Value").iter().map(Node::value))))
         };
         request.list("Filter").iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -46,16 +64,14 @@ impl<'a> Filters<'a> {
     /// The one plain value that a filter asks for, without wildcards: for looking up at once what
     /// would be filtered out of everything.
     pub(crate) fn exact(&self, name: &str) -> Option<&'a str> {
-        let (_, values) = self.0.iter().find(|(filter, _)| *filter == name)?;
-        match values.as_slice() {
-            [value] if !value.contains(['*', '?', '\\']) => Some(value),
-            _ => None,
-        }
+        let (_, wanted) = self.0.iter().find(|(filter, _)| *filter == name)?;
+        let is_one = wanted.plain.len() == 1 && wanted.patterns.is_empty();
+        wanted.plain.first().copied().filter(|_| is_one)
     }
 
     pub(crate) fn matches(&self, item: &impl Filtered) -> bool {
         self.0.iter().all(|(name, wanted)| {
-            let any = |value: &str| wanted.iter().any(|pattern| wildcard(pattern, value));
+            let any = |value: &str| wanted.matches(value);
             match (*name, name.strip_prefix("tag:")) {
                 (_, Some(key)) => item.tags().get(key).is_some_and(|value| any(value)),
                 ("tag-key", _) => item.tags().keys().any(|key| any(key)),
@@ -68,10 +84,6 @@ impl<'a> Filters<'a> {
 
 /// Whether a text matches a pattern.
 pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
-    // Ids and tags, which a list of thousands is compared with.
-    if !pattern.bytes().any(|b| matches!(b, b'*' | b'?' | b'\\')) {
-        return pattern == text;
-    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where the last `*` was, and how much of the text it has swallowed.
