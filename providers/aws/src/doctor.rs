@@ -72,11 +72,11 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     match caller {
         Ok(caller) => report.identity = Some(Identity { account: caller.account, arn: caller.arn }),
         Err(error) => {
-            let hopeless = error.kind() == ErrorKind::Unauthenticated;
-            report.problems.push(format!("who calls is not known: {error}"));
-            if hopeless {
+            if error.kind() == ErrorKind::Unauthenticated {
+                report.refused = Some(error.to_string());
                 return report;
             }
+            report.problems.push(format!("who calls is not known: {error}"));
         }
     }
     let scope = match scope(client, wanted).await {

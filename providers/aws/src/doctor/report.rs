@@ -33,6 +33,8 @@ impl fmt::Display for Verdict {
 pub struct DoctorReport {
     /// Who calls.
     pub identity: Option<Identity>,
+    /// Why AWS does not say who calls, when it refuses to: then nothing else was asked.
+    pub refused: Option<String>,
     /// Whether the clock of this machine is right; `None` when no answer said the time.
     pub clock: Option<ClockHealth>,
     /// The regions in scope.
@@ -164,6 +166,9 @@ impl DoctorReport {
         let mut lines = Vec::new();
         if let Some(Identity { account, arn }) = &self.identity {
             lines.push(line(Verdict::Good, "identity", account, arn.clone()));
+        }
+        if let Some(reason) = &self.refused {
+            lines.push(line(Verdict::Bad, "identity", "aws", reason.clone()));
         }
         if let Some(clock) = &self.clock {
             let detail = match clock.ahead_s {

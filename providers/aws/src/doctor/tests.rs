@@ -83,6 +83,19 @@ async fn a_network_that_is_not_there_is_bad() {
 }
 
 #[tokio::test]
+async fn who_is_not_let_in_is_told_so_and_nothing_else_is_asked() {
+    let bed = Bed::of(&["us-east-1"]);
+    bed.inject(
+        r#"{"kind":"error","action":"GetCallerIdentity","probability":1.0,"status":403,"code":"InvalidClientTokenId","when":"before"}"#,
+    );
+    let report = bed.provider.doctor(&fleet(1)).await;
+    let bad: Vec<Line> = report.lines().into_iter().filter(|line| line.verdict == Verdict::Bad).collect();
+    let [line] = bad.as_slice() else { panic!("{report}") };
+    assert!(line.area == "identity" && line.detail.contains("InvalidClientTokenId"), "{report}");
+    assert!(report.regions.is_empty() && report.permissions.is_empty());
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_down_is_said_once_and_clearly() {
     let bed = Bed::of(&["us-east-1"]);
     let provider = bed.provider.clone();
