@@ -144,7 +144,10 @@ impl Inner {
         let ends = rest.iter().any(|r| r.kind == ResourceKind::Instance);
         // What instances still use is asked for again when they are gone.
         let is_due = |r: &Resource| match r.kind {
-            ResourceKind::Instance => progress.resources.get(r).is_none_or(|at| is_due(*at, now)),
+            ResourceKind::Instance => {
+                let by_name = progress.asked.get(&InstanceId::new(r.id.clone()));
+                by_name.or(progress.resources.get(r)).is_none_or(|at| is_due(*at, now))
+            }
             _ => !ends || !progress.reasons.contains_key(r),
         };
         let due: Vec<Resource> = rest.into_iter().filter(is_due).collect();

@@ -292,9 +292,16 @@ where
         SdkError::ConstructionFailure(_) => (InvalidRequest, "the call cannot be made"),
         SdkError::TimeoutError(_) => (Unavailable, "no answer came in time, the cloud may have acted"),
         SdkError::ResponseError(_) => (Unavailable, "the answer cannot be read, the cloud may have acted"),
+        _ if never_sent(error) => (Unavailable, "AWS cannot be reached, nothing was sent"),
         _ => (Unavailable, "no answer came, the cloud may have acted"),
     };
     Error::new(kind, format!("{message}: {}", chain.root())).because(chain)
+}
+
+/// Whether there was not even a connection.
+fn never_sent(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |link: &&(dyn StdError + 'static)| (*link).source())
+        .any(|link| link.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect))
 }
 
 /// Whether the call failed for want of credentials.

@@ -138,7 +138,7 @@ impl Asked {
             return Err(error);
         }
         // After too many questions, or one that may not be asked at all, the next would fare no better.
-        tracing::warn!(%error, "no placement scores for an hour");
+        tracing::info!(%error, "no placement scores for an hour");
         self.paused_until = Some(now + PAUSE);
         Ok(())
     }
