@@ -9,6 +9,6 @@ mod levers;
 mod policy;
 
 fn main() -> ExitCode {
-    let kept = Suite::of([Arm::new("aws", levers::world)]).run();
+    let kept = Suite::of([Arm::new("aws", levers::world)]).summarised_in("README.md").run();
     if kept == ExitCode::SUCCESS { policy::check() } else { kept }
 }
