@@ -8,73 +8,43 @@
 //! | `action` | which action is answered where |
 //! | `state` | what EC2 keeps beside the world: groups, templates, fleets |
 //! | `creation` | ids, tags and tokens of new things |
-//! | `regions`, `types`, `spot_prices`, `images` | what there is to choose from |
+//! | `regions`, `types`, `images` | what there is to choose from |
 //! | `network`, `groups`, `keys`, `templates`, `placement` | what launches are configured with |
-//! | `fleet*`, `allocation`, `run`, `blueprint`, `purchase` | launches: what is asked for, what is bought |
-//! | `instances`, `instance_*`, `ending`, `launched`, `spot`, `console` | what came of them |
+//! | `fleet`, `run`, `blueprint`, `purchase` | launches: what is asked for, what is bought |
+//! | `instances`, `launched`, `spot` | what came of them; spot prices and scores |
 //! | `volumes`, `interfaces`, `addresses`, `tags` | what goes with them |
+//! | `services` | the JSON services: prices, quotas, public parameters, identity |
 //! | `shape` | structures that are told as they were given |
+//! | `trial` | tests: a face to ask, and what EC2's face must do to be taken for EC2 |
 
-#[cfg(test)]
-mod acceptance;
-#[cfg(test)]
-mod acceptance_things;
 pub(crate) mod action;
 pub(crate) mod addresses;
-pub(crate) mod allocation;
-#[cfg(test)]
-mod bed;
 pub(crate) mod blueprint;
-pub(crate) mod console;
 pub(crate) mod creation;
-pub(crate) mod ending;
 pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod fleet;
-pub(crate) mod fleet_actions;
-pub(crate) mod fleet_pools;
-pub(crate) mod fleet_request;
-pub(crate) mod fleet_upkeep;
-pub(crate) mod group_changes;
-pub(crate) mod group_rules;
 pub(crate) mod groups;
-pub(crate) mod identity;
 pub(crate) mod images;
-pub(crate) mod instance_attributes;
-pub(crate) mod instance_status;
-pub(crate) mod instance_xml;
 pub(crate) mod instances;
 pub(crate) mod interfaces;
-pub(crate) mod key_material;
 pub(crate) mod keys;
 pub(crate) mod launched;
 pub(crate) mod network;
 pub(crate) mod page;
-pub(crate) mod parameters;
 pub(crate) mod placement;
-pub(crate) mod price_list;
-pub(crate) mod pricing;
 pub(crate) mod purchase;
 pub(crate) mod query;
-pub(crate) mod quotas;
 pub(crate) mod regions;
-pub(crate) mod requirements;
 pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod shape;
 pub(crate) mod spot;
-pub(crate) mod spot_prices;
-pub(crate) mod spot_scores;
 pub(crate) mod state;
 pub(crate) mod tags;
-pub(crate) mod template_data;
-pub(crate) mod template_members;
-pub(crate) mod template_versions;
 pub(crate) mod templates;
 #[cfg(test)]
 pub(crate) mod trial;
-pub(crate) mod type_facts;
-pub(crate) mod type_xml;
 pub(crate) mod types;
 pub(crate) mod volumes;
 pub(crate) mod xml;
@@ -109,7 +79,7 @@ impl Face {
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut State) -> T) -> T {
         self.world.look(|kernel| {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            fleet_upkeep::tend(kernel, &mut state);
+            fleet::upkeep::tend(kernel, &mut state);
             look(kernel, &mut state)
         })
     }
@@ -177,7 +147,7 @@ impl<'a> Request<'a> {
                 return Err(error::coded(412, "DryRunOperation", message));
             }
             let mut state = self.face.state.lock().unwrap_or_else(PoisonError::into_inner);
-            fleet_upkeep::tend(kernel, &mut state);
+            fleet::upkeep::tend(kernel, &mut state);
             act(kernel, &mut state)
         });
         self.number.set(number);

@@ -1,8 +1,18 @@
 use crate::aws::error::coded;
+use crate::aws::fleet::actions;
+use crate::aws::groups::changes;
+use crate::aws::instances::attributes;
+use crate::aws::instances::console;
+use crate::aws::instances::ending;
+use crate::aws::instances::status;
+use crate::aws::services::identity;
+use crate::aws::spot::prices;
+use crate::aws::spot::scores;
+use crate::aws::templates::versions;
+use crate::aws::types::requirements;
 use crate::aws::{
-    Request, addresses, console, ending, fleet, fleet_actions, group_changes, groups, identity, images,
-    instance_attributes, instance_status, instances, interfaces, keys, network, placement, regions,
-    requirements, run, spot, spot_prices, spot_scores, tags, template_versions, templates, types, volumes,
+    Request, addresses, fleet, groups, images, instances, interfaces, keys, network, placement, regions, run,
+    spot, tags, templates, types, volumes,
 };
 use crate::refusal::Refusal;
 
@@ -36,22 +46,22 @@ const ACTIONS: &[(&str, Action)] = &[
     ("AllocateAddress", addresses::allocate),
     ("AssociateAddress", addresses::associate),
     ("AttachVolume", volumes::attach),
-    ("AuthorizeSecurityGroupEgress", group_changes::authorize_egress),
-    ("AuthorizeSecurityGroupIngress", group_changes::authorize_ingress),
+    ("AuthorizeSecurityGroupEgress", changes::authorize_egress),
+    ("AuthorizeSecurityGroupIngress", changes::authorize_ingress),
     ("CancelSpotInstanceRequests", spot::cancel),
     ("CreateFleet", fleet::create),
     ("CreateKeyPair", keys::create),
     ("CreateLaunchTemplate", templates::create),
-    ("CreateLaunchTemplateVersion", template_versions::create),
+    ("CreateLaunchTemplateVersion", versions::create),
     ("CreateNetworkInterface", interfaces::create),
     ("CreatePlacementGroup", placement::create),
     ("CreateSecurityGroup", groups::create),
     ("CreateTags", tags::create),
     ("CreateVolume", volumes::create),
-    ("DeleteFleets", fleet_actions::delete),
+    ("DeleteFleets", actions::delete),
     ("DeleteKeyPair", keys::delete),
     ("DeleteLaunchTemplate", templates::delete),
-    ("DeleteLaunchTemplateVersions", template_versions::delete),
+    ("DeleteLaunchTemplateVersions", versions::delete),
     ("DeleteNetworkInterface", interfaces::delete),
     ("DeletePlacementGroup", placement::delete),
     ("DeleteSecurityGroup", groups::delete),
@@ -60,24 +70,24 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DescribeAccountAttributes", regions::describe_account),
     ("DescribeAddresses", addresses::describe),
     ("DescribeAvailabilityZones", regions::describe_zones),
-    ("DescribeFleetHistory", fleet_actions::history),
-    ("DescribeFleetInstances", fleet_actions::instances),
-    ("DescribeFleets", fleet_actions::describe),
+    ("DescribeFleetHistory", actions::history),
+    ("DescribeFleetInstances", actions::instances),
+    ("DescribeFleets", actions::describe),
     ("DescribeImages", images::describe),
-    ("DescribeInstanceAttribute", instance_attributes::describe),
-    ("DescribeInstanceStatus", instance_status::describe),
+    ("DescribeInstanceAttribute", attributes::describe),
+    ("DescribeInstanceStatus", status::describe),
     ("DescribeInstanceTypeOfferings", types::offerings),
     ("DescribeInstanceTypes", types::describe),
     ("DescribeInstances", instances::describe),
     ("DescribeKeyPairs", keys::describe),
-    ("DescribeLaunchTemplateVersions", template_versions::describe),
+    ("DescribeLaunchTemplateVersions", versions::describe),
     ("DescribeLaunchTemplates", templates::describe),
     ("DescribeNetworkInterfaces", interfaces::describe),
     ("DescribePlacementGroups", placement::describe),
     ("DescribeRegions", regions::describe_regions),
     ("DescribeSecurityGroups", groups::describe),
     ("DescribeSpotInstanceRequests", spot::describe),
-    ("DescribeSpotPriceHistory", spot_prices::history),
+    ("DescribeSpotPriceHistory", prices::history),
     ("DescribeSubnets", network::describe_subnets),
     ("DescribeTags", tags::describe),
     ("DescribeVolumes", volumes::describe),
@@ -87,15 +97,15 @@ const ACTIONS: &[(&str, Action)] = &[
     ("GetCallerIdentity", identity::caller),
     ("GetConsoleOutput", console::output),
     ("GetInstanceTypesFromInstanceRequirements", requirements::preview),
-    ("GetSpotPlacementScores", spot_scores::scores),
+    ("GetSpotPlacementScores", scores::scores),
     ("ImportKeyPair", keys::import),
-    ("ModifyFleet", fleet_actions::modify),
-    ("ModifyInstanceAttribute", instance_attributes::modify),
+    ("ModifyFleet", actions::modify),
+    ("ModifyInstanceAttribute", attributes::modify),
     ("ModifyLaunchTemplate", templates::modify),
     ("RebootInstances", ending::reboot),
     ("ReleaseAddress", addresses::release),
-    ("RevokeSecurityGroupEgress", group_changes::revoke_egress),
-    ("RevokeSecurityGroupIngress", group_changes::revoke_ingress),
+    ("RevokeSecurityGroupEgress", changes::revoke_egress),
+    ("RevokeSecurityGroupIngress", changes::revoke_ingress),
     ("RunInstances", run::run),
     ("StartInstances", ending::start),
     ("StopInstances", ending::stop),

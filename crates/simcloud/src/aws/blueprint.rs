@@ -8,7 +8,7 @@ use crate::aws::error::{coded, invalid, missing, not_found};
 use crate::aws::launched::{Details, DiskTerms, MetadataTerms, SpotTerms, Tags};
 use crate::aws::network::Subnet;
 use crate::aws::state::State;
-use crate::aws::template_data::{DeviceSpec, InterfaceSpec, LaunchTemplateData};
+use crate::aws::templates::data::{DeviceSpec, InterfaceSpec, LaunchTemplateData};
 use crate::aws::{ACCOUNT, groups, images, keys, placement};
 use crate::kernel::Kernel;
 use crate::order::{MachineSpec, OnReclaim, OnShutdown};

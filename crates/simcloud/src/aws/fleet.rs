@@ -1,3 +1,9 @@
+pub(crate) mod actions;
+pub(crate) mod allocation;
+pub(crate) mod pools;
+pub(crate) mod request;
+pub(crate) mod upkeep;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,8 +13,8 @@ use skyfleet_core::{Market, Region, Timestamp};
 use crate::aws::Request;
 use crate::aws::creation::{Tokens, new_id};
 use crate::aws::error::coded;
-use crate::aws::fleet_pools::{FleetError, FleetLaunch, FleetPool, attempt, pools};
-use crate::aws::fleet_request::{FleetRequest, FleetType};
+use crate::aws::fleet::pools::{FleetError, FleetLaunch, FleetPool, attempt, pools};
+use crate::aws::fleet::request::{FleetRequest, FleetType};
 use crate::aws::launched::Tags;
 use crate::aws::purchase::Buyer;
 use crate::aws::shape::Given;
@@ -215,7 +221,7 @@ fn make(
         kernel.put_fixture(Fixture { kind, id: id.clone(), region, inside: None, tags, created: now }, None);
     }
     state.fleets.by_id.insert(id.clone(), fleet);
-    crate::aws::fleet_upkeep::tend(kernel, state);
+    crate::aws::fleet::upkeep::tend(kernel, state);
     Ok(id)
 }
 

@@ -1,3 +1,6 @@
+pub(crate) mod changes;
+pub(crate) mod rules;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use skyfleet_core::Region;
 use crate::aws::creation::{fixed_id, is_id, new_id, tags_at_creation};
 use crate::aws::error::{coded, missing};
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::group_rules::{IpPermission, Peer, Permission, permissions};
+use crate::aws::groups::rules::{IpPermission, Peer, Permission, permissions};
 use crate::aws::network::default_vpc;
 use crate::aws::page::Page;
 use crate::aws::query::Node;

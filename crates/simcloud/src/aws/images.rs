@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skyfleet_core::Arch;
 
+use crate::aws::Request;
 use crate::aws::creation::{fixed_id, is_id};
 use crate::aws::error::{coded, invalid};
 use crate::aws::filter::{Filtered, Filters};
 use crate::aws::page::Page;
+use crate::aws::services::parameters;
 use crate::aws::xml::Items;
-use crate::aws::{Request, parameters};
 use crate::refusal::Refusal;
 
 /// A public machine image in one region.

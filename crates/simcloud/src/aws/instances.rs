@@ -1,3 +1,9 @@
+pub(crate) mod attributes;
+pub(crate) mod console;
+pub(crate) mod ending;
+pub(crate) mod item;
+pub(crate) mod status;
+
 use std::borrow::Cow;
 
 use skyfleet_core::{Market, tag};
@@ -5,7 +11,7 @@ use skyfleet_core::{Market, tag};
 use crate::aws::creation::is_id;
 use crate::aws::error::coded;
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::instance_xml::{
+use crate::aws::instances::item::{
     Moment, Source, Xml, instance, private_name, public_name, reason, reservation,
 };
 use crate::aws::launched::{Details, Tags, distinct, interface_id, request_id, state, volume_id};

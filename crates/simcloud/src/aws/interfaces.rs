@@ -8,7 +8,7 @@ use skyfleet_core::{Region, Timestamp};
 use crate::aws::creation::{Tokens, is_id, new_id, tags_at_creation};
 use crate::aws::error::{coded, not_found};
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::instance_xml::{Xml, mac, private_name, public_name};
+use crate::aws::instances::item::{Xml, mac, private_name, public_name};
 use crate::aws::launched::{Details, Tags, distinct, existing, interface_id};
 use crate::aws::network::{Subnet, subnets};
 use crate::aws::page::Page;

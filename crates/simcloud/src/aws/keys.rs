@@ -1,3 +1,5 @@
+pub(crate) mod material;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use crate::aws::Request;
 use crate::aws::creation::{new_id, tags_at_creation};
 use crate::aws::error::{coded, invalid};
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::key_material::{self, KeyType, PublicKey};
+use crate::aws::keys::material::{KeyType, PublicKey};
 use crate::aws::state::State;
 use crate::aws::xml::{Items, Tag, tag_set};
 use crate::fixture::{Fixture, FixtureKind};
@@ -63,7 +65,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
     let tags = tags_at_creation(&root, "key-pair")?;
     let (pair, material) = request.call(0, |kernel, state| {
         let secret = new_id(kernel, state, "secret");
-        let (public, material, fingerprint) = key_material::make(kind, &secret);
+        let (public, material, fingerprint) = material::make(kind, &secret);
         let pair = keep(kernel, state, request.region, name, (public, fingerprint), tags)?;
         Ok((pair, material))
     })?;
@@ -74,7 +76,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
 pub(crate) fn import(request: &Request<'_>) -> Result<String, Refusal> {
     let root = request.root();
     let name = name(root.required("KeyName")?)?;
-    let (public, fingerprint) = key_material::read(root.required("PublicKeyMaterial")?)?;
+    let (public, fingerprint) = material::read(root.required("PublicKeyMaterial")?)?;
     let tags = tags_at_creation(&root, "key-pair")?;
     let pair = request
         .call(0, |kernel, state| keep(kernel, state, request.region, name, (public, fingerprint), tags))?;

@@ -1,7 +1,13 @@
+pub(crate) mod identity;
+pub(crate) mod parameters;
+pub(crate) mod price_list;
+pub(crate) mod pricing;
+pub(crate) mod quotas;
+
 use serde_json::Value;
 
+use crate::aws::Face;
 use crate::aws::error::coded;
-use crate::aws::{Face, parameters, pricing, quotas};
 use crate::refusal::Refusal;
 use crate::world::Call;
 

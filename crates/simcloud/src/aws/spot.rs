@@ -1,3 +1,6 @@
+pub(crate) mod prices;
+pub(crate) mod scores;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +12,7 @@ use crate::aws::Request;
 use crate::aws::blueprint::offer;
 use crate::aws::error::{coded, missing};
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::instance_xml::{Moment, Xml};
+use crate::aws::instances::item::{Moment, Xml};
 use crate::aws::launched::{Details, SpotTerms, Tags, distinct, request_id, request_number};
 use crate::aws::page::Page;
 use crate::aws::purchase::dollars;

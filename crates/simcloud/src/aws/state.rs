@@ -7,7 +7,7 @@ use crate::aws::interfaces::Interfaces;
 use crate::aws::keys::Keys;
 use crate::aws::launched::Launched;
 use crate::aws::placement::PlacementGroups;
-use crate::aws::spot_scores::Scored;
+use crate::aws::spot::scores::Scored;
 use crate::aws::templates::Templates;
 use crate::aws::volumes::Volumes;
 

@@ -1,3 +1,7 @@
+pub(crate) mod data;
+pub(crate) mod members;
+pub(crate) mod versions;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use crate::aws::filter::{Filtered, Filters};
 use crate::aws::page::Page;
 use crate::aws::query::Node;
 use crate::aws::state::State;
-use crate::aws::template_data::LaunchTemplateData;
+use crate::aws::templates::data::LaunchTemplateData;
 use crate::aws::xml::{Items, Tag, tag_set};
 use crate::aws::{ACCOUNT, Request};
 use crate::fixture::{Fixture, FixtureKind};

@@ -1,5 +1,9 @@
 //! EC2 by a clock that stands still, for the tests of the actions.
 
+pub(crate) mod acceptance;
+pub(crate) mod bed;
+pub(crate) mod things;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,7 @@
+pub(crate) mod facts;
+pub(crate) mod item;
+pub(crate) mod requirements;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,8 +14,8 @@ use crate::aws::error::{coded, invalid};
 use crate::aws::filter::{Filtered, Filters};
 use crate::aws::images::arch_name;
 use crate::aws::page::Page;
-use crate::aws::type_facts::{self, Facts};
-use crate::aws::type_xml::TypeItem;
+use crate::aws::types::facts::Facts;
+use crate::aws::types::item::TypeItem;
 use crate::aws::xml::Items;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -32,7 +36,7 @@ pub(crate) fn sold(kernel: &Kernel, region: &str) -> BTreeMap<String, Sold> {
         let spec = &offer.instance_type;
         let entry = sold.entry(spec.name.as_str().to_owned()).or_insert_with(|| Sold {
             spec: Arc::clone(spec),
-            facts: type_facts::of(spec),
+            facts: facts::of(spec),
             markets: BTreeSet::new(),
         });
         entry.markets.insert(offer.market);
@@ -116,7 +120,7 @@ impl Sold {
         let classes = [
             (self.markets.contains(&Market::OnDemand), "on-demand"),
             (self.markets.contains(&Market::Spot), "spot"),
-            (type_facts::family(&self.spec).starts_with('p'), "capacity-block"),
+            (facts::family(&self.spec).starts_with('p'), "capacity-block"),
         ];
         classes.into_iter().filter(|(is, _)| *is).map(|(_, class)| class).collect()
     }
@@ -138,7 +142,7 @@ impl Sold {
     }
 
     pub(crate) fn cores(&self) -> u32 {
-        (self.spec.vcpus / type_facts::threads_per_core(&self.spec)).max(1)
+        (self.spec.vcpus / facts::threads_per_core(&self.spec)).max(1)
     }
 }
 
@@ -214,8 +218,8 @@ impl Filtered for Sold {
                 return Some(self.boot_modes().iter().map(|mode| Cow::from(*mode)).collect());
             }
             "instance-type" => spec.name.as_str().into(),
-            "bare-metal" => type_facts::bare_metal(spec).to_string().into(),
-            "burstable-performance-supported" => type_facts::burstable(spec).to_string().into(),
+            "bare-metal" => facts::bare_metal(spec).to_string().into(),
+            "burstable-performance-supported" => facts::burstable(spec).to_string().into(),
             "current-generation" | "auto-recovery-supported" | "network-info.ipv6-supported" => "true".into(),
             "free-tier-eligible" => "false".into(),
             "dedicated-hosts-supported" => "true".into(),
@@ -227,15 +231,13 @@ impl Filtered for Sold {
             "processor-info.sustained-clock-speed-in-ghz" => facts.clock_ghz.to_string().into(),
             "vcpu-info.default-vcpus" => spec.vcpus.to_string().into(),
             "vcpu-info.default-cores" | "vcpu-info.valid-cores" => self.cores().to_string().into(),
-            "vcpu-info.default-threads-per-core" => type_facts::threads_per_core(spec).to_string().into(),
+            "vcpu-info.default-threads-per-core" => facts::threads_per_core(spec).to_string().into(),
             "memory-info.size-in-mib" => spec.memory_mib.to_string().into(),
             "instance-storage-supported" => local.to_string().into(),
-            "instance-storage-info.total-size-in-gb" if local => {
-                type_facts::local_gb(spec).to_string().into()
-            }
+            "instance-storage-info.total-size-in-gb" if local => facts::local_gb(spec).to_string().into(),
             "instance-storage-info.disk.count" if local => facts.disks.to_string().into(),
             "instance-storage-info.disk.size-in-gb" if local => {
-                (type_facts::local_gb(spec) / u64::from(facts.disks.max(1))).to_string().into()
+                (facts::local_gb(spec) / u64::from(facts.disks.max(1))).to_string().into()
             }
             "instance-storage-info.disk.type" if local => "ssd".into(),
             "instance-storage-info.encryption-support" | "instance-storage-info.nvme-support" if local => {

@@ -9,7 +9,7 @@ use crate::aws::Request;
 use crate::aws::creation::{Tokens, is_id, tags_at_creation};
 use crate::aws::error::{coded, invalid, missing, not_found};
 use crate::aws::filter::{Filtered, Filters};
-use crate::aws::instance_xml::Moment;
+use crate::aws::instances::item::Moment;
 use crate::aws::launched::{Details, Tags, existing};
 use crate::aws::page::Page;
 use crate::aws::state::State;

@@ -1,8 +1,8 @@
 use serde::Serialize;
 
 use crate::aws::images::arch_name;
-use crate::aws::type_facts;
 use crate::aws::types::Sold;
+use crate::aws::types::facts;
 use crate::aws::xml::Items;
 
 /// One type as `DescribeInstanceTypes` tells it.
@@ -39,8 +39,8 @@ pub(crate) struct TypeItem {
 impl TypeItem {
     pub(crate) fn of(sold: &Sold) -> Self {
         let (spec, facts) = (&*sold.spec, &sold.facts);
-        let threads = type_facts::threads_per_core(spec);
-        let local_gb = type_facts::local_gb(spec);
+        let threads = facts::threads_per_core(spec);
+        let local_gb = facts::local_gb(spec);
         let disk =
             Disk { size_in_gb: local_gb / u64::from(facts.disks.max(1)), count: facts.disks, kind: "ssd" };
         Self {
@@ -50,12 +50,12 @@ impl TypeItem {
             supported_usage_classes: sold.usage_classes().into_iter().collect(),
             supported_root_device_types: ["ebs"].into_iter().collect(),
             supported_virtualization_types: ["hvm"].into_iter().collect(),
-            bare_metal: type_facts::bare_metal(spec),
+            bare_metal: facts::bare_metal(spec),
             hypervisor: "nitro",
             processor_info: Processor {
                 supported_architectures: [arch_name(spec.arch)].into_iter().collect(),
                 sustained_clock_speed_in_ghz: facts.clock_ghz,
-                manufacturer: type_facts::manufacturer(spec),
+                manufacturer: facts::manufacturer(spec),
             },
             vcpu_info: Vcpus {
                 default_vcpus: spec.vcpus,
@@ -103,11 +103,11 @@ impl TypeItem {
                 // EC2 user guide: no cluster placement groups for burstable types.
                 supported_strategies: ["cluster", "partition", "spread"]
                     .into_iter()
-                    .filter(|strategy| *strategy != "cluster" || !type_facts::burstable(spec))
+                    .filter(|strategy| *strategy != "cluster" || !facts::burstable(spec))
                     .collect(),
             },
             hibernation_supported: sold.hibernates(),
-            burstable_performance_supported: type_facts::burstable(spec),
+            burstable_performance_supported: facts::burstable(spec),
             dedicated_hosts_supported: true,
             auto_recovery_supported: true,
             supported_boot_modes: sold.boot_modes().iter().copied().collect(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::aws::error::coded;
 use crate::aws::page::Page;
-use crate::aws::price_list::{SERVICE, attribute_names, products};
+use crate::aws::services::price_list::{SERVICE, attribute_names, products};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 

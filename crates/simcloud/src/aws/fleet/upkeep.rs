@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use skyfleet_core::Market;
 
+use crate::aws::fleet::request::FleetType;
 use crate::aws::fleet::{Fleet, FleetEvent};
-use crate::aws::fleet_request::FleetType;
 use crate::aws::launched::restart_stopped;
 use crate::aws::state::State;
 use crate::kernel::Kernel;

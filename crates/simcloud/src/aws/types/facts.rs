@@ -1,7 +1,8 @@
 use skyfleet_core::{Arch, InstanceType};
 
-/// What EC2 says of a type beside what the catalogue knows. From `DescribeInstanceTypes` and the
-/// pages of the families, as of 2026; a type that is not listed gets what its like have.
+/// What EC2 says of a type beside what the catalogue knows. Usual figures of the families, not
+/// checked one by one against the vendor: they fill the members of an answer, and nothing in the
+/// world is reckoned with them. A type that is not listed gets what its like have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) clock_ghz: f64,

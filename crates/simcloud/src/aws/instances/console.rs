@@ -5,7 +5,7 @@ use skyfleet_core::InstanceState;
 
 use crate::aws::Request;
 use crate::aws::creation::is_id;
-use crate::aws::instance_xml::Moment;
+use crate::aws::instances::item::Moment;
 use crate::aws::instances::{malformed, unknown};
 use crate::aws::launched::existing;
 use crate::kernel::Kernel;

@@ -3,18 +3,19 @@ use std::sync::Arc;
 
 use skyfleet_core::Market;
 
-use crate::aws::allocation::{Candidate, Wish, allocate};
 use crate::aws::blueprint::{Blueprint, Terms, draw, user_data};
 use crate::aws::error::coded;
-use crate::aws::fleet_request::{FleetRequest, FleetType, MarketTerms, Override, Unit};
+use crate::aws::fleet::allocation::{Candidate, Wish, allocate};
+use crate::aws::fleet::request::{FleetRequest, FleetType, MarketTerms, Override, Unit};
 use crate::aws::launched::Tags;
 use crate::aws::network::{self, Subnet};
 use crate::aws::purchase::{Buyer, Reserving, Short, buy, told};
 use crate::aws::query::Node;
 use crate::aws::shape::Given;
 use crate::aws::state::State;
-use crate::aws::template_data::LaunchTemplateData;
-use crate::aws::{images, requirements, templates};
+use crate::aws::templates::data::LaunchTemplateData;
+use crate::aws::types::requirements;
+use crate::aws::{images, templates};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 use crate::view::MachineView;

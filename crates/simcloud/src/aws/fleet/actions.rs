@@ -7,10 +7,10 @@ use skyfleet_core::Market;
 use crate::aws::Request;
 use crate::aws::error::{coded, missing};
 use crate::aws::filter::{Filtered, Filters};
+use crate::aws::fleet::request::{FleetType, MarketTerms, ends_excess, target};
+use crate::aws::fleet::upkeep::{drop_fixture, end_all, end_excess, tend};
 use crate::aws::fleet::{ErrorItem, Fleet, InstancesItem, TemplateName, errors_of, instances_of};
-use crate::aws::fleet_request::{FleetType, MarketTerms, ends_excess, target};
-use crate::aws::fleet_upkeep::{drop_fixture, end_all, end_excess, tend};
-use crate::aws::instance_xml::Moment;
+use crate::aws::instances::item::Moment;
 use crate::aws::launched::{Tags, request_id};
 use crate::aws::page::Page;
 use crate::aws::purchase::dollars;
@@ -386,7 +386,7 @@ struct MarketItem {
 impl MarketItem {
     fn of(terms: &MarketTerms, interruption: Option<&'static str>) -> Self {
         let spot = interruption.is_some();
-        let one_pool = spot && terms.strategy == crate::aws::allocation::Strategy::LowestPrice;
+        let one_pool = spot && terms.strategy == crate::aws::fleet::allocation::Strategy::LowestPrice;
         Self {
             allocation_strategy: terms.strategy.name(),
             instance_interruption_behavior: interruption,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use skyfleet_core::{InstanceType, Market, Price, UsdPerHour};
 
 use crate::aws::error::coded;
-use crate::aws::type_facts::{self, Facts};
+use crate::aws::types::facts::{self, Facts};
 use crate::aws::types::sold;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -239,8 +239,8 @@ fn kind(spec: &InstanceType) -> &'static str {
 }
 
 fn processor(spec: &InstanceType) -> &'static str {
-    let family = type_facts::family(spec);
-    match type_facts::manufacturer(spec) {
+    let family = facts::family(spec);
+    match facts::manufacturer(spec) {
         "AWS" if family.contains('8') => "AWS Graviton4 Processor",
         "AWS" if family.contains('7') => "AWS Graviton3 Processor",
         "AWS" => "AWS Graviton2 Processor",
@@ -253,7 +253,7 @@ fn storage(spec: &InstanceType, facts: &Facts) -> String {
     match spec.local_ssd_gib {
         0 => "EBS only".to_owned(),
         _ => {
-            let each = type_facts::local_gb(spec) / u64::from(facts.disks.max(1));
+            let each = facts::local_gb(spec) / u64::from(facts.disks.max(1));
             format!("{} x {each} NVMe SSD", facts.disks)
         }
     }

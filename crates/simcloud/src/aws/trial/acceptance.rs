@@ -1,7 +1,7 @@
 //! What the EC2 face must do to be taken for EC2 by a fleet: launches, what they leave, and what
 //! they are refused for.
 
-use crate::aws::bed::{Ec2, launched, numbered, run, text, texts};
+use crate::aws::trial::bed::{Ec2, launched, numbered, run, text, texts};
 
 /// An instant fleet over these types, in these zones.
 fn fleet(kind: &str, count: u32, market: &str, pools: &[(&str, &str)]) -> String {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use skyfleet_core::InstanceState;
 
 use crate::aws::Request;
-use crate::aws::ending::StateItem;
 use crate::aws::filter::{Filtered, Filters};
+use crate::aws::instances::ending::StateItem;
 use crate::aws::instances::{ids_or_page, seen};
 use crate::aws::launched::{Tags, state};
 use crate::aws::xml::Items;

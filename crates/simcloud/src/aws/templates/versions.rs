@@ -11,7 +11,7 @@ use crate::aws::filter::{Filtered, Filters};
 use crate::aws::page::Page;
 use crate::aws::query::Node;
 use crate::aws::state::State;
-use crate::aws::template_data::LaunchTemplateData;
+use crate::aws::templates::data::LaunchTemplateData;
 use crate::aws::templates::{Template, Version, creator, description};
 use crate::aws::xml::Items;
 use crate::aws::{Request, images};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::aws::error::coded;
 use crate::aws::query::Node;
 use crate::aws::shape::Given;
-use crate::aws::template_members::DATA;
+use crate::aws::templates::members::DATA;
 use crate::refusal::Refusal;
 
 /// What a launch is made of: the content of a launch template, or the same members of a

@@ -1,6 +1,6 @@
 //! What goes with instances: tags, volumes, addresses, protection, stops.
 
-use crate::aws::bed::{Ec2, image, launched, numbered, run, text, texts};
+use crate::aws::trial::bed::{Ec2, image, launched, numbered, run, text, texts};
 
 #[test]
 fn the_keys_of_aws_are_reserved_and_tags_need_what_they_are_for() {

@@ -5,7 +5,7 @@ use skyfleet_core::Market;
 use crate::aws::Request;
 use crate::aws::creation::is_id;
 use crate::aws::error::{coded, invalid};
-use crate::aws::instance_xml::{Moment, Xml};
+use crate::aws::instances::item::{Moment, Xml};
 use crate::aws::instances::{malformed, unknown};
 use crate::aws::launched::{existing, volume_id};
 use crate::aws::xml::Done;

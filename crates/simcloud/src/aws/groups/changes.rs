@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::aws::creation::{new_id, tags_at_creation};
 use crate::aws::error::{coded, missing};
-use crate::aws::group_rules::{IpPermission, Peer, Permission, permissions, read};
+use crate::aws::groups::rules::{IpPermission, Peer, Permission, permissions, read};
 use crate::aws::groups::{Group, Rule, arn};
 use crate::aws::network::default_vpc;
 use crate::aws::state::State;

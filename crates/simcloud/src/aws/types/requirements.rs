@@ -10,8 +10,8 @@ use crate::aws::images::arch_name;
 use crate::aws::page::Page;
 use crate::aws::query::Node;
 use crate::aws::shape::Given;
-use crate::aws::template_members::REQUIREMENTS;
-use crate::aws::type_facts;
+use crate::aws::templates::members::REQUIREMENTS;
+use crate::aws::types::facts;
 use crate::aws::types::{Sold, sold};
 use crate::aws::xml::Items;
 use crate::kernel::Kernel;
@@ -105,7 +105,7 @@ fn matches(sold: &Sold, given: &Given) -> bool {
         _ => !is,
     };
     let named = |list: &str| given.texts(list).iter().any(|pattern| wildcard(pattern, name));
-    let maker = match type_facts::manufacturer(spec) {
+    let maker = match facts::manufacturer(spec) {
         "AWS" => "amazon-web-services",
         "AMD" => "amd",
         _ => "intel",
@@ -124,8 +124,8 @@ fn matches(sold: &Sold, given: &Given) -> bool {
         && within("memoryGiBPerVCpu", memory / 1_024.0 / f64::from(spec.vcpus.max(1)))
         && one_of("cpuManufacturerSet", maker)
         && one_of("instanceGenerationSet", "current")
-        && wanted_or("bareMetal", "excluded", type_facts::bare_metal(spec))
-        && wanted_or("burstablePerformance", "excluded", type_facts::burstable(spec))
+        && wanted_or("bareMetal", "excluded", facts::bare_metal(spec))
+        && wanted_or("burstablePerformance", "excluded", facts::burstable(spec))
         && (!given.flag("requireHibernateSupport").unwrap_or(false) || sold.hibernates())
         && within("networkInterfaceCount", f64::from(facts.interfaces))
         && within("networkBandwidthGbps", facts.network_peak_gbps)
@@ -133,7 +133,7 @@ fn matches(sold: &Sold, given: &Given) -> bool {
         && wanted_or("localStorage", "included", local)
         && (!local || one_of("localStorageTypeSet", "ssd"))
         && (given.part("totalLocalStorageGB").is_none()
-            || within("totalLocalStorageGB", type_facts::local_gb(spec) as f64))
+            || within("totalLocalStorageGB", facts::local_gb(spec) as f64))
         && within("acceleratorCount", f64::from(count))
         && of_gpu("acceleratorTypeSet", "gpu")
         && of_gpu("acceleratorManufacturerSet", "nvidia")

@@ -3,16 +3,16 @@ use std::sync::Arc;
 
 use skyfleet_core::{Timestamp, UsdPerHour};
 
-use crate::aws::allocation::Strategy;
 use crate::aws::blueprint::{check_tagged, interruption, price};
 use crate::aws::creation::check_tags;
 use crate::aws::error::{coded, invalid, missing};
+use crate::aws::fleet::allocation::Strategy;
 use crate::aws::launched::Tags;
 use crate::aws::query::Node;
-use crate::aws::requirements;
 use crate::aws::shape::{Given, Member, choice, flag, list, number, part, real, text};
-use crate::aws::template_data::LaunchTemplateData;
-use crate::aws::template_members::REQUIREMENTS;
+use crate::aws::templates::data::LaunchTemplateData;
+use crate::aws::templates::members::REQUIREMENTS;
+use crate::aws::types::requirements;
 use crate::refusal::Refusal;
 
 /// What a fleet is for. EC2 user guide, "Request types".
