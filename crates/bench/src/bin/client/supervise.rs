@@ -19,9 +19,9 @@ const SLACK: Duration = Duration::from_secs(3_600);
 /// What EC2 lets an account start in a second, and at once (EC2 developer guide, "Request throttling").
 const STARTS: u32 = 2;
 /// Until every machine is up and the fleet has seen it.
-const SETTLE: Duration = Duration::from_secs(600);
+const SETTLE: Duration = Duration::from_secs(180);
 /// How long each part is watched.
-const WATCH: Duration = Duration::from_secs(600);
+const WATCH: Duration = Duration::from_secs(300);
 /// How many instances in a hundred are taken back in the second part.
 const TAKEN: usize = 1;
 
