@@ -146,18 +146,23 @@ impl<'a> Part<'a> {
         let told: Vec<String> = calls.iter().map(|(action, n)| format!("{action} {n}")).collect();
         // Each look asks for the spot requests once, and once more when it brought something.
         let polls = calls.get("DescribeSpotInstanceRequests").copied().unwrap_or(0);
-        let each = if polls > 0 { cpu.as_secs_f64() * 1e3 / polls as f64 } else { f64::NAN };
         let peak = usage::peak_kib().ok_or("this system does not tell the memory of a process")?;
         println!(
-            "| {name} | {minutes:.1} | {:.1} | {:.1} | {:.0} | {each:.1} | {:.0} | {} |",
-            calls.values().sum::<u64>() as f64 / minutes,
-            polls as f64 / minutes,
+            "| {name} | {minutes:.1} | {} | {} | {:.0} | {} | {:.0} | {} |",
+            per(calls.values().sum::<u64>() as f64, minutes),
+            per(polls as f64, minutes),
             cpu.as_secs_f64() * 1e3,
+            per(cpu.as_secs_f64() * 1e3, polls as f64),
             peak as f64 / 1_024.0,
             told.join(", "),
         );
         Ok(())
     }
+}
+
+/// How much for each; a launch may take no time, and has no looks.
+fn per(sum: f64, count: f64) -> String {
+    if count > 0.0 { format!("{:.1}", sum / count) } else { "-".to_owned() }
 }
 
 fn head() {
