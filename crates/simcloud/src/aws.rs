@@ -160,7 +160,7 @@ impl<'a> Request<'a> {
     }
 
     /// The answer, when its body is written already.
-    pub(crate) fn answer_written(&self, body: &str) -> String {
+    pub(crate) fn answer_written(&self, body: String) -> String {
         xml::envelope(self.action, &self.request_id(), body)
     }
 

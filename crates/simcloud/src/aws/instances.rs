@@ -163,7 +163,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
         let (views, next) = seen(kernel, state, request.region, &ids, page, &filters)?;
         Ok(written(kernel, state, &views, next))
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 /// The ids of a request, or its page: not both.
@@ -242,8 +242,8 @@ pub(crate) fn seen(
 /// The body of `DescribeInstances`: neighbours of one launch share a reservation.
 fn written(kernel: &Kernel, ec2: &State, views: &[MachineView], next: Option<String>) -> Xml {
     let source = Source::of(kernel, ec2);
-    // About what an instance takes, so that the text does not move while it grows.
-    let mut xml = Xml(String::with_capacity(views.len() * 4_096 + 256));
+    // About what an instance takes.
+    let mut xml = Xml::with_capacity(views.len() * 4_608 + 1_024);
     xml.part("reservationSet", |xml| {
         for launch in views.chunk_by(|a, b| a.launch == b.launch) {
             let Some(details) = launch.first().and_then(|view| ec2.launched.of(view.launch)) else {

@@ -224,7 +224,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
         xml.maybe("nextToken", next.as_deref());
         Ok(xml)
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 /// `CreateNetworkInterface`: it costs nothing and holds its groups.
@@ -270,7 +270,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
         xml.maybe("clientToken", token);
         Ok(xml)
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 fn put(kernel: &mut Kernel, ec2: &mut State, region: &str, id: &str, made: Made, tags: Arc<Tags>) {

@@ -50,7 +50,7 @@ pub(crate) fn run(request: &Request<'_>) -> Result<String, Refusal> {
         }
         Ok(written(kernel, state, launch, &views))
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 fn counts(root: &Node<'_>) -> Result<(u32, u32), Refusal> {

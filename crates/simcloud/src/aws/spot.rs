@@ -233,7 +233,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
         xml.maybe("nextToken", next.as_deref());
         Ok(xml)
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 /// `CancelSpotInstanceRequests`: the instances run on.

@@ -51,15 +51,17 @@ pub(crate) fn response(action: &str, request_id: &str, body: &impl Serialize) ->
         .map_err(|error| Refusal::State { message: format!("the answer cannot be written: {error}") })?;
     let inner =
         inner.strip_prefix(&format!("<{root}>")).and_then(|rest| rest.strip_suffix(&format!("</{root}>")));
-    Ok(envelope(action, request_id, inner.unwrap_or_default()))
+    Ok(envelope(action, request_id, inner.unwrap_or_default().to_owned()))
 }
 
-/// The same, around a body that is XML already.
-pub(crate) fn envelope(action: &str, request_id: &str, body: &str) -> String {
-    let root = format!("{action}Response");
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{NAMESPACE}\"><requestId>{request_id}</requestId>{body}</{root}>"
-    )
+/// The same, around a body that is XML already. A long body with room to grow stays where it is.
+pub(crate) fn envelope(action: &str, request_id: &str, mut body: String) -> String {
+    let head = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{action}Response xmlns=\"{NAMESPACE}\"><requestId>{request_id}</requestId>"
+    );
+    body.insert_str(0, &head);
+    body.push_str(&format!("</{action}Response>"));
+    body
 }
 
 /// EC2's error envelope.

@@ -58,7 +58,7 @@ pub(crate) fn describe(request: &Request<'_>) -> Result<String, Refusal> {
         }
         Ok(xml)
     })?;
-    Ok(request.answer_written(&xml.0))
+    Ok(request.answer_written(xml.0))
 }
 
 /// `ModifyInstanceAttribute`: the protection against termination.

@@ -1,7 +1,7 @@
 //! One instance, as `DescribeInstances` and `RunInstances` write it. Written by hand: lists of
 //! thousands are the most frequent answers, and this allocates nothing per instance.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use skyfleet_core::{Market, Timestamp};
@@ -32,9 +32,14 @@ impl<'a> Source<'a> {
 
 /// XML that grows.
 #[derive(Debug, Default)]
-pub(crate) struct Xml(pub(crate) String);
+pub(crate) struct Xml(pub(crate) String, Option<(Timestamp, String)>);
 
 impl Xml {
+    /// With room for so many bytes, so that the text does not move while it grows.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes), None)
+    }
+
     pub(crate) fn open(&mut self, name: &str) {
         self.0.push('<');
         self.0.push_str(name);
@@ -66,14 +71,22 @@ impl Xml {
     }
 
     /// What needs no escaping: numbers, ids, yes and no.
-    pub(crate) fn plain(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(crate) fn plain(&mut self, name: &str, value: impl fmt::Display) {
         self.open(name);
         let _ = write!(self.0, "{value}");
         self.close(name);
     }
 
+    /// Neighbours of one launch have most moments in common: the last one is kept as it was written.
     pub(crate) fn moment(&mut self, name: &str, moment: Timestamp) {
-        self.plain(name, format_args!("{}", Moment(moment)));
+        if self.1.as_ref().is_none_or(|(last, _)| *last != moment) {
+            self.1 = Some((moment, Moment(moment).to_string()));
+        }
+        self.open(name);
+        if let Some((_, text)) = &self.1 {
+            self.0.push_str(text);
+        }
+        self.close(name);
     }
 
     pub(crate) fn tags(&mut self, tags: &Tags) {
@@ -110,8 +123,8 @@ impl Xml {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment(pub(crate) Timestamp);
 
-impl std::fmt::Display for Moment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.0)
     }
 }
@@ -131,31 +144,49 @@ pub(crate) fn reason(view: &MachineView) -> Option<(&'static str, &'static str)>
     }
 }
 
+/// An address with dashes: `10-0-0-1`.
+struct Dashed(IpAddr);
+
+impl fmt::Display for Dashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                write!(f, "{a}-{b}-{c}-{d}")
+            }
+            IpAddr::V6(ip) => f.write_str(&ip.to_string().replace(':', "-")),
+        }
+    }
+}
+
 /// `ip-10-0-0-1.ec2.internal`, in other regions `ip-10-0-0-1.eu-west-1.compute.internal`.
 pub(crate) fn private_name(ip: IpAddr, region: &str) -> String {
-    let dashed = ip.to_string().replace('.', "-");
     match region {
-        "us-east-1" => format!("ip-{dashed}.ec2.internal"),
-        region => format!("ip-{dashed}.{region}.compute.internal"),
+        "us-east-1" => format!("ip-{}.ec2.internal", Dashed(ip)),
+        region => format!("ip-{}.{region}.compute.internal", Dashed(ip)),
     }
 }
 
 /// `ec2-198-18-0-1.compute-1.amazonaws.com`.
 pub(crate) fn public_name(ip: IpAddr, region: &str) -> String {
-    let dashed = ip.to_string().replace('.', "-");
     match region {
-        "us-east-1" => format!("ec2-{dashed}.compute-1.amazonaws.com"),
-        region => format!("ec2-{dashed}.{region}.compute.amazonaws.com"),
+        "us-east-1" => format!("ec2-{}.compute-1.amazonaws.com", Dashed(ip)),
+        region => format!("ec2-{}.{region}.compute.amazonaws.com", Dashed(ip)),
     }
 }
 
-/// A hardware address for an interface of an instance: `0a:` and the end of its id.
+/// A hardware address for an interface of an instance: `0a` and the end of its id.
 pub(crate) fn mac(id: &str) -> String {
-    let digits = id.as_bytes().iter().rev().filter(|b| b.is_ascii_hexdigit()).take(10);
-    let mut digits: Vec<char> = digits.map(|b| *b as char).collect();
-    digits.resize(10, '0');
-    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
-    format!("0a:{}", pairs.join(":"))
+    let end = id.len().saturating_sub(10);
+    let mut mac = String::with_capacity(17);
+    mac.push_str("0a");
+    for (place, digit) in id[end..].chars().enumerate() {
+        if place % 2 == 0 {
+            mac.push(':');
+        }
+        mac.push(digit);
+    }
+    mac
 }
 
 /// The head of a reservation.
