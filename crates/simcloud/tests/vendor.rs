@@ -7,13 +7,13 @@
 //! ```sh
 //! python3 -m venv /tmp/vendor
 //! /tmp/vendor/bin/pip install -r crates/simcloud/tests/vendor/requirements.txt
-//! SKYFLEET_VENDOR_PYTHON=/tmp/vendor/bin/python cargo test -p skyfleet-simcloud --features server --test vendor
+//! SIMCLOUD_VENDOR_PYTHON=/tmp/vendor/bin/python cargo test -p skyfleet-simcloud --features server --test vendor
 //! ```
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `SKYFLEET_VENDOR_PYTHON` | which Python; otherwise `python3` |
-//! | `SKYFLEET_VENDOR_REQUIRED` | `1`: a check that would be left out fails |
+//! | `SIMCLOUD_VENDOR_PYTHON` | which Python; otherwise `python3` |
+//! | `SIMCLOUD_VENDOR_REQUIRED` | `1`: a check that would be left out fails |
 
 use std::io::Read;
 use std::path::Path;
@@ -78,9 +78,9 @@ const fn check(name: &'static str, program: &'static [&'static str], clock: Cloc
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let python = env::var("SKYFLEET_VENDOR_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = env::var("SIMCLOUD_VENDOR_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let left_out = if arguments.list { None } else { unusable(&python) };
-    let required = env::var("SKYFLEET_VENDOR_REQUIRED").is_ok_and(|value| value == "1");
+    let required = env::var("SIMCLOUD_VENDOR_REQUIRED").is_ok_and(|value| value == "1");
     let trials = CHECKS.iter().map(|check| {
         let (python, left_out) = (python.clone(), left_out.clone());
         Trial::ignorable_test(check.name, move || match left_out {
@@ -117,9 +117,9 @@ impl Check {
         command
             .arg(folder.join(self.program[0]))
             .args(&self.program[1..])
-            .env("SKYFLEET_VENDOR_AWS", &server.urls().aws)
-            .env("SKYFLEET_VENDOR_ADMIN", &server.urls().admin)
-            .env("SKYFLEET_VENDOR_ACTIONS", aws_actions().join(","))
+            .env("SIMCLOUD_VENDOR_AWS", &server.urls().aws)
+            .env("SIMCLOUD_VENDOR_ADMIN", &server.urls().admin)
+            .env("SIMCLOUD_VENDOR_ACTIONS", aws_actions().join(","))
             .env("AWS_ENDPOINT_URL", &server.urls().aws)
             .env("AWS_ACCESS_KEY_ID", KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -45,7 +45,7 @@ def documented(text):
 def main():
     problems, taken = [], 0
     model = EC2.meta.service_model
-    actions = set(os.environ["SKYFLEET_VENDOR_ACTIONS"].split(",")) & set(model.operation_names) - SKIPPED
+    actions = set(os.environ["SIMCLOUD_VENDOR_ACTIONS"].split(",")) & set(model.operation_names) - SKIPPED
     for action in sorted(actions):
         inputs = model.operation_model(action).input_shape
         parameter = next((name for name in ("Filters", "Filter") if name in inputs.members), None)

@@ -251,7 +251,7 @@ def compare(found, wanted, what, problems):
 def ranges(problems):
     """Pages larger and smaller than the model has them."""
     model = sim.client("ec2").meta.service_model
-    for action in sorted(set(os.environ["SKYFLEET_VENDOR_ACTIONS"].split(",")) & set(model.operation_names)):
+    for action in sorted(set(os.environ["SIMCLOUD_VENDOR_ACTIONS"].split(",")) & set(model.operation_names)):
         members = model.operation_model(action).input_shape.members
         size = members["MaxResults"].metadata if "MaxResults" in members else {}
         for wrong in [size[bound] + step for bound, step in (("min", -1), ("max", 1)) if bound in size]:

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 import walker
 
 # Where the faces listen; the test that starts the check says it.
-AWS = os.environ["SKYFLEET_VENDOR_AWS"]
-ADMIN = os.environ["SKYFLEET_VENDOR_ADMIN"]
+AWS = os.environ["SIMCLOUD_VENDOR_AWS"]
+ADMIN = os.environ["SIMCLOUD_VENDOR_ADMIN"]
 
 # The credentials that it lets in; boto3 and the CLI read the same variables.
 KEY, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]

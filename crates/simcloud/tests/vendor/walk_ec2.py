@@ -34,7 +34,7 @@ class Rehearsed:
 
 EC2 = Rehearsed(sim.client("ec2"))
 # The server names STS's one action too: walk_services.py calls it.
-ACTIONS = set(os.environ["SKYFLEET_VENDOR_ACTIONS"].split(",")) - {"GetCallerIdentity"}
+ACTIONS = set(os.environ["SIMCLOUD_VENDOR_ACTIONS"].split(",")) - {"GetCallerIdentity"}
 TAGS = [{"Key": "fleet", "Value": "walk"}, {"Key": "empty", "Value": ""}]
 
 

@@ -134,7 +134,7 @@ fn whole(report: Report, counts: &[u32]) -> Result<Report> {
 
 /// A Python that has boto3, or why there is none.
 fn python() -> std::result::Result<String, String> {
-    let named = std::env::var("SKYFLEET_VENDOR_PYTHON");
+    let named = std::env::var("SIMCLOUD_VENDOR_PYTHON");
     let python = named.unwrap_or_else(|_| "python3".to_owned());
     if !Path::new(SCRIPT).exists() {
         return Err(format!("{SCRIPT} is not there"));
@@ -143,7 +143,7 @@ fn python() -> std::result::Result<String, String> {
     let asked = command.args(["-c", "import boto3"]).stderr(Stdio::null()).status();
     match asked {
         Ok(status) if status.success() => Ok(python),
-        Ok(_) => Err(format!("{python} has no boto3; SKYFLEET_VENDOR_PYTHON names one that has")),
+        Ok(_) => Err(format!("{python} has no boto3; SIMCLOUD_VENDOR_PYTHON names one that has")),
         Err(error) => Err(format!("{python} does not start: {error}")),
     }
 }

@@ -4,7 +4,7 @@
 //! - `skyfleet-bench-client`: a thousand instances up, ready and down; a table in Markdown.
 //! - `skyfleet-bench-client supervise [COUNT]`: that many instances, default 10,000, looked after by a fleet.
 //!
-//! boto3 is that of `SKYFLEET_VENDOR_PYTHON`, else of `python3`; without it it is left out.
+//! boto3 is that of `SIMCLOUD_VENDOR_PYTHON`, else of `python3`; without it it is left out.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program prints a table")]
 
 mod admin;
