@@ -140,7 +140,10 @@ fn a_fleet_goes_up_is_seen_and_goes_down() {
     let down = bed.run(&["down"]);
     assert_eq!(down.code, 0, "{down:?}");
     assert!(down.err.contains("leftovers: 0") || down.out.contains("leftovers: 0"), "{down:?}");
-    assert_eq!((bed.calls("TerminateInstances"), bed.calls("RunInstances")), (1, 0));
+    // In bulk: what has not gone after a minute of the cloud's clock is asked again, on a slow machine sooner.
+    let asked = bed.calls("TerminateInstances");
+    assert!((1..=3).contains(&asked), "{asked} calls ended twelve instances");
+    assert_eq!(bed.calls("RunInstances"), 0);
     bed.is_empty();
 }
 
