@@ -16,6 +16,14 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
     /// Waits until this much of the clock's time has passed.
     async fn sleep(&self, time: Duration);
+
+    /// Says that somebody waits for something that is not this clock, such as an answer over a
+    /// socket, until the hold is dropped. Only a clock that jumps when everybody waits needs to
+    /// know ([`ManualClock::hold`]); for every other one it means nothing.
+    #[must_use]
+    fn hold(&self) -> Hold {
+        Hold { clock: None }
+    }
 }
 
 /// The time of the machine.
@@ -171,7 +179,7 @@ impl ManualClock {
     #[must_use]
     pub fn hold(&self) -> Hold {
         self.lock().holds += 1;
-        Hold { clock: self.clone() }
+        Hold { clock: Some(self.clone()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, ManualState> {
@@ -194,12 +202,14 @@ impl ManualState {
 /// While one of these lives, a clock made by [`ManualClock::auto`] does not jump.
 #[derive(Debug)]
 pub struct Hold {
-    clock: ManualClock,
+    /// `None` of a clock that never jumps.
+    clock: Option<ManualClock>,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut state = self.clock.lock();
+        let Some(clock) = &self.clock else { return };
+        let mut state = clock.lock();
         state.holds -= 1;
         if state.holds == 0 {
             // Whoever is first in line looks again whether it is time to jump.
@@ -261,6 +271,10 @@ impl Clock for ManualClock {
         })
         .await;
     }
+
+    fn hold(&self) -> Hold {
+        self.hold()
+    }
 }
 
 #[cfg(test)]
@@ -301,6 +315,24 @@ mod tests {
         assert!(!waiter.is_finished());
         clock.advance(Duration::from_secs(1));
         waiter.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_held_by_whoever_knows_only_the_trait_does_not_jump() {
+        let clock = ManualClock::auto(second(0));
+        let held: &dyn Clock = &clock;
+        let hold = held.hold();
+        let waiter = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(clock.now(), second(0));
+        drop(hold);
+        waiter.await.unwrap();
+        assert_eq!(clock.now(), second(60));
     }
 
     #[tokio::test]
