@@ -32,7 +32,7 @@ async fn an_exhausted_quota_is_not_capacity(bed: &Bed) -> Proof {
     for market in bed.markets() {
         let pools = bed.pools(market, 1).await?;
         let Some(quota) = pools[0].quotas.first() else { continue };
-        pull(&bed.levers.quota)(quota, 0)?;
+        pull(&bed.levers.quota)(&quota.quota, 0)?;
         let fleet = bed.prepare(bed.blueprint(&bed.owner, &format!("quota-{market}"), &pools), pools).await?;
         shortfalls(bed, &fleet, ErrorKind::QuotaExceeded).await?;
     }
@@ -165,7 +165,7 @@ fn covers(scope: &Scope, pool: &Offer) -> bool {
         Scope::Offer(offer) => *offer == pool.id(),
         Scope::TypeInZone(name, zone) => *name == pool.instance_type.name && *zone == pool.zone,
         Scope::Zone(zone) => *zone == pool.zone,
-        Scope::Quota(quota) => pool.quotas.contains(quota),
+        Scope::Quota(quota) => pool.draws().any(|(id, _)| id == quota),
         Scope::MarketInRegion(market, region) => *market == pool.market && *region == pool.region,
         Scope::Region(region) => *region == pool.region,
         Scope::Account => true,

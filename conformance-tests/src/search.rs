@@ -228,7 +228,7 @@ async fn quotas_show(bed: &Bed) -> Proof {
         .filter_map(|signal| if let Signal::Quota { id, .. } = signal { Some(id) } else { None })
         .collect();
     for offer in &asked {
-        let missing = offer.quotas.iter().find(|quota| !told.contains(*quota));
+        let missing = offer.quotas.iter().find(|draw| !told.contains(&draw.quota));
         ensure!(missing.is_none(), "{} draws on {missing:?}, of which nothing is said", offer.id());
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 use skyfleet_core::{
-    Arch, Availability, Gpu, InstanceType, Market, Offer, Price, QuotaId, Region, TypeName, UsdPerHour, Zone,
+    Arch, Availability, Draw, Gpu, InstanceType, Market, Offer, Price, Region, TypeName, UsdPerHour, Zone,
 };
 
 /// The environment variable with the path of a price list.
@@ -126,7 +126,7 @@ fn generated() -> Vec<Offer> {
 #[derive(Default)]
 struct Shared {
     types: std::collections::BTreeMap<InstanceType, Arc<InstanceType>>,
-    quotas: std::collections::BTreeMap<(String, Market), Arc<[QuotaId]>>,
+    quotas: std::collections::BTreeMap<(String, Market), Arc<[Draw]>>,
 }
 
 impl Shared {
@@ -150,7 +150,7 @@ impl Shared {
             let Some(price) = price.and_then(UsdPerHour::from_dollars) else { continue };
             let key = (region.to_owned(), market);
             let quotas =
-                self.quotas.entry(key).or_insert_with(|| [format!("{region}/{market}").into()].into());
+                self.quotas.entry(key).or_insert_with(|| [Draw::vcpus(format!("{region}/{market}"))].into());
             offers.push(Offer {
                 instance_type: instance_type.clone(),
                 region: Region::from(region),

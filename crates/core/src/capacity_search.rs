@@ -97,13 +97,13 @@ pub enum Signal {
         /// What an hour of both costs.
         per_hour: UsdPerHour,
     },
-    /// A quota of the account, in vCPUs.
+    /// A quota of the account, in its own unit: what an offer that draws on it says.
     Quota {
         /// Which.
         id: QuotaId,
         /// The account's limit; `None` when the cloud does not say: unknown is not zero.
-        limit_vcpus: Option<u32>,
+        limit: Option<u32>,
         /// What is used of it now, by whomever.
-        used_vcpus: u32,
+        used: u32,
     },
 }

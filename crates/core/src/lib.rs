@@ -8,7 +8,7 @@
 //! | the four contracts | [`CapacitySearch`], [`FleetLaunch`], [`PreemptionHandling`], [`Teardown`] |
 //! | one provider, and how it is selected | [`Provider`], [`Driver`], [`Capability`] |
 //! | what went wrong and what to do about it | [`Error`], [`ErrorKind`], [`Retry`], [`Scope`] |
-//! | words for things | [`Offer`], [`InstanceType`], [`Instance`], [`Market`], [`Usd`], [`UsdPerHour`], the ids |
+//! | words for things | [`Offer`], [`Draw`], [`InstanceType`], [`Instance`], [`Market`], [`Usd`], [`UsdPerHour`], the ids |
 //! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
 //! | behaviour added around any provider | [`layers`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
@@ -27,6 +27,7 @@ mod money;
 mod offer;
 mod preemption_handling;
 mod provider;
+mod quota;
 pub mod tag;
 mod teardown;
 
@@ -44,4 +45,5 @@ pub use money::{Usd, UsdPerHour};
 pub use offer::{Arch, Availability, Gpu, InstanceType, Market, Offer, OfferId, Price};
 pub use preemption_handling::{Preemption, PreemptionHandling, PreemptionKind, PreemptionPage};
 pub use provider::{Connected, Driver, Provider};
+pub use quota::{Counts, Draw};
 pub use teardown::{DeleteReceipt, Inventory, Leftover, Resource, ResourceKind, Teardown, TerminateReceipt};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{QuotaId, Region, TypeName, UsdPerHour, Zone};
+use crate::{Draw, QuotaId, Region, TypeName, UsdPerHour, Zone};
 
 /// The processor's instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,8 +145,8 @@ pub struct Offer {
     pub price: Price,
     /// What is known of its capacity.
     pub availability: Availability,
-    /// The quotas that an instance of it draws on, counted in vCPUs.
-    pub quotas: Arc<[QuotaId]>,
+    /// The quotas that an instance of it draws on.
+    pub quotas: Arc<[Draw]>,
 }
 
 impl Offer {
@@ -157,5 +157,10 @@ impl Offer {
             instance_type: self.instance_type.name.clone(),
             market: self.market,
         }
+    }
+
+    /// The quotas that it draws on, each with the units that one instance takes of it.
+    pub fn draws(&self) -> impl Iterator<Item = (&QuotaId, u32)> {
+        self.quotas.iter().map(|draw| (&draw.quota, draw.counts.units(&self.instance_type)))
     }
 }

@@ -52,9 +52,32 @@ impl Kernel {
     /// # Errors
     /// [`Refusal::Unknown`] for a region that is none.
     pub fn create_address(&mut self, region: &Region, tags: Arc<Tags>) -> Result<Arc<str>, Refusal> {
+        self.make_address(region, None, tags)
+    }
+
+    /// The same with a name of the caller's own: its id is `regions/REGION/addresses/NAME`.
+    ///
+    /// # Errors
+    /// That, and 409 `alreadyExists` while an address has that name in the region; `Invalid` on
+    /// another cloud than Compute Engine.
+    pub fn create_address_named(
+        &mut self,
+        region: &Region,
+        name: &str,
+        tags: Arc<Tags>,
+    ) -> Result<Arc<str>, Refusal> {
+        self.make_address(region, Some(name), tags)
+    }
+
+    fn make_address(
+        &mut self,
+        region: &Region,
+        name: Option<&str>,
+        tags: Arc<Tags>,
+    ) -> Result<Arc<str>, Refusal> {
         self.known_region(region)?;
         let price = self.setup.rules.extras.address(Market::OnDemand);
-        Ok(self.make_thing((LineKind::Address, 0, price), (region, None), tags))
+        self.make_thing((LineKind::Address, 0, price), (region, None), name, tags)
     }
 
     /// Gives an address back; says whether there was one.

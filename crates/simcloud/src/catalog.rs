@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skyfleet_core::{
-    Arch, Availability, Error, ErrorKind, Gpu, InstanceType, Market, Offer, OfferId, Price, QuotaId, Region,
-    Result, TypeName, UsdPerHour, Zone,
+    Arch, Availability, Counts, Draw, Error, ErrorKind, Gpu, InstanceType, Market, Offer, OfferId, Price,
+    QuotaId, Region, Result, TypeName, UsdPerHour, Zone,
 };
 
 use crate::rules::mix;
@@ -115,23 +115,23 @@ impl Catalog {
             quotas: BTreeMap::new(),
         };
         catalog.zones.sort_by(|a, b| (&a.region, &a.zone).cmp(&(&b.region, &b.zone)));
-        // One list of quotas for all offers of the same family, market and region.
-        let mut drawn: BTreeMap<(&str, Market, &Region), Arc<[QuotaId]>> = BTreeMap::new();
+        // One list of quotas for all offers of the same family, GPU, market and region.
+        let mut drawn: BTreeMap<(&str, Option<(&str, u32)>, Market, &Region), Arc<[Draw]>> = BTreeMap::new();
         for row in &type_rows {
             let spec = Arc::new(row.spec());
             for zone in zone_rows.iter().filter(|zone| row.sold_in(zone)) {
                 for market in [Market::Spot, Market::OnDemand] {
                     let Some(price) = row.price(zone, market) else { continue };
-                    let quotas =
-                        drawn.entry((row.family.as_str(), market, &zone.region)).or_insert_with(|| {
-                            let rows = quota_rows.iter().filter(|quota| quota.covers(&row.family, market));
-                            rows.map(|quota| {
-                                let id = quota.id(&zone.region);
-                                catalog.quotas.insert(id.clone(), quota.limit_vcpus);
-                                id
-                            })
-                            .collect()
-                        });
+                    let key = (row.family.as_str(), row.gpu(), market, &zone.region);
+                    let quotas = drawn.entry(key).or_insert_with(|| {
+                        let rows = quota_rows.iter().filter(|quota| quota.covers(row, market));
+                        rows.map(|quota| {
+                            let id = quota.id(&zone.region);
+                            catalog.quotas.insert(id.clone(), quota.limit);
+                            Draw { quota: id, counts: quota.counts }
+                        })
+                        .collect()
+                    });
                     catalog.offers.push(Offer {
                         instance_type: Arc::clone(&spec),
                         region: zone.region.clone(),
@@ -208,7 +208,7 @@ impl Catalog {
         self.types.get(name).map_or(Scarcity::Plenty, |(_, scarcity)| *scarcity)
     }
 
-    /// The default limit of every quota, in vCPUs.
+    /// The default limit of every quota, in its own unit.
     pub fn quotas(&self) -> &BTreeMap<QuotaId, u32> {
         &self.quotas
     }
@@ -289,10 +289,13 @@ impl ZoneRow {
 struct QuotaRow {
     cloud: Cloud,
     family: String,
+    gpu: String,
+    gpu_memory_mib: Option<u32>,
     market: Market,
     scope: QuotaScope,
     name: String,
-    limit_vcpus: u32,
+    counts: Counts,
+    limit: u32,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -303,8 +306,15 @@ enum QuotaScope {
 }
 
 impl QuotaRow {
-    fn covers(&self, family: &str, market: Market) -> bool {
-        self.market == market && (self.family == "*" || self.family == family)
+    fn covers(&self, row: &TypeRow, market: Market) -> bool {
+        let gpu = match (self.gpu.as_str(), row.gpu()) {
+            ("", _) => true,
+            (_, None) => false,
+            (model, Some((has, memory_mib))) => {
+                (model == "*" || model == has) && self.gpu_memory_mib.is_none_or(|mib| mib == memory_mib)
+            }
+        };
+        self.market == market && (self.family == "*" || self.family == row.family) && gpu
     }
 
     fn id(&self, region: &Region) -> QuotaId {
@@ -346,6 +356,11 @@ impl TypeRow {
             gpu: gpu.map(|((model, count), memory_mib)| Gpu { model, count, memory_mib }),
             local_ssd_gib: self.local_ssd_gib,
         }
+    }
+
+    /// Its GPU's model and memory.
+    fn gpu(&self) -> Option<(&str, u32)> {
+        self.gpu_model.as_deref().zip(self.gpu_memory_mib)
     }
 
     fn sold_in(&self, zone: &ZoneRow) -> bool {
@@ -504,13 +519,10 @@ mod tests {
         let drawn = |cloud, zone, name, market| {
             let catalog = Catalog::of(cloud);
             let offer = catalog.offer(&offer_id(zone, name, market)).expect("sold there");
-            for id in offer.quotas.iter() {
-                assert!(
-                    offer.instance_type.vcpus > 8
-                        || catalog.quotas()[id] >= 1_000 * offer.instance_type.vcpus
-                );
+            for (id, units) in offer.draws() {
+                assert!(offer.instance_type.vcpus > 8 || catalog.quotas()[id] >= 1_000 * units);
             }
-            offer.quotas.iter().map(QuotaId::as_str).collect::<Vec<_>>().join(" ")
+            offer.quotas.iter().map(|draw| draw.quota.as_str()).collect::<Vec<_>>().join(" ")
         };
         use Market::{OnDemand, Spot};
         assert_eq!(drawn(Cloud::Aws, "us-east-1a", "m7g.large", Spot), "us-east-1/L-34B43A08");
@@ -521,6 +533,14 @@ mod tests {
             "global/CPUS_ALL_REGIONS us-east1/N2_CPUS"
         );
         assert_eq!(drawn(Cloud::Gcp, "us-east1-b", "n2-standard-2", Spot), "us-east1/PREEMPTIBLE_CPUS");
+        assert_eq!(
+            drawn(Cloud::Gcp, "us-central1-c", "n1-standard-4+T4", OnDemand),
+            "global/CPUS_ALL_REGIONS us-central1/CPUS us-central1/NVIDIA_T4_GPUS global/GPUS_ALL_REGIONS"
+        );
+        assert_eq!(
+            drawn(Cloud::Gcp, "us-central1-a", "a2-ultragpu-1g", Spot),
+            "us-central1/PREEMPTIBLE_CPUS us-central1/PREEMPTIBLE_NVIDIA_A100_80GB_GPUS global/GPUS_ALL_REGIONS"
+        );
         assert_eq!(
             drawn(Cloud::Azure, "eastus-1", "Standard_D2s_v5", OnDemand),
             "eastus/cores eastus/standardDSv5Family"

@@ -67,6 +67,31 @@ impl Kernel {
     /// # Errors
     /// [`Refusal::Unknown`] for a zone that is none, [`Refusal::Invalid`] for a size that is none.
     pub fn create_disk(&mut self, zone: &Zone, gib: u32, tags: Arc<Tags>) -> Result<Arc<str>, Refusal> {
+        self.make_disk(zone, None, gib, tags)
+    }
+
+    /// The same with a name of the caller's own: its id is `zones/ZONE/disks/NAME`.
+    ///
+    /// # Errors
+    /// Those, and 409 `alreadyExists` while a disk has that name in the zone; `Invalid` on another
+    /// cloud than Compute Engine.
+    pub fn create_disk_named(
+        &mut self,
+        zone: &Zone,
+        name: &str,
+        gib: u32,
+        tags: Arc<Tags>,
+    ) -> Result<Arc<str>, Refusal> {
+        self.make_disk(zone, Some(name), gib, tags)
+    }
+
+    fn make_disk(
+        &mut self,
+        zone: &Zone,
+        name: Option<&str>,
+        gib: u32,
+        tags: Arc<Tags>,
+    ) -> Result<Arc<str>, Refusal> {
         let Some(spec) = self.setup.catalog.zone(zone.as_str()).filter(|spec| self.in_scope(&spec.region))
         else {
             let zones = self.setup.catalog.zones().iter().filter(|spec| self.in_scope(&spec.region));
@@ -78,7 +103,7 @@ impl Kernel {
         }
         let region = spec.region.clone();
         let price = self.setup.rules.extras.disk(region.as_str(), gib);
-        Ok(self.make_thing((LineKind::Disk, gib, price), (&region, Some(zone)), tags))
+        self.make_thing((LineKind::Disk, gib, price), (&region, Some(zone)), name, tags)
     }
 
     /// Deletes a disk; says whether there was one.
@@ -115,24 +140,21 @@ impl Kernel {
 
     fn show_disk(&self, index: u32) -> Option<Disk> {
         let line = &self.lines[index as usize];
-        let (gib, created, machine, goes_with_machine) = match line.of {
-            Of::Thing(thing) => {
-                let thing = &self.things[thing as usize];
-                (thing.gib, thing.created, None, false)
-            }
+        let (created, machine, goes_with_machine) = match line.of {
+            Of::Thing(thing) => (self.things[thing as usize].created, None, false),
             Of::Machine(m) => {
                 let machine = &self.machines[m as usize];
                 let lot = &self.lots[machine.lot as usize];
                 let there = machine.ended_at.is_none_or(|ended| ended > self.now);
                 let holder = there.then(|| machine.id.clone());
-                (lot.spec.disk_gib, lot.at, holder, lot.spec.delete_with_instance)
+                (lot.at, holder, lot.spec.delete_with_instance)
             }
         };
         Some(Disk {
             id: self.line_id(index),
             region: self.line_region(line).clone(),
             zone: self.line_zone(line)?.clone(),
-            gib,
+            gib: line.gib,
             tags: self.line_tags(index).clone(),
             created,
             machine,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use skyfleet_core::InstanceState;
+use skyfleet_core::{InstanceState, Timestamp};
 
 use crate::catalog::Cloud;
 use crate::event::{About, EventKind};
@@ -8,6 +8,7 @@ use crate::fixture::{Fixture, FixtureKind};
 use crate::kernel::{Due, Kernel};
 use crate::ledger::{LineKind, Of};
 use crate::machine::EndCause;
+use crate::order::OnReclaim;
 
 /// What became of a machine that was to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,33 @@ impl Kernel {
 
     pub(crate) fn expire(&mut self, lot: u32) {
         for m in self.lots[lot as usize].machines() {
-            if self.machines[m as usize].leaving_at.is_none() {
-                self.end(m, EndCause::Expired);
-            }
+            self.time_is_over(m);
+        }
+    }
+
+    /// A machine that came up then has run as long as it may, unless it was stopped meanwhile.
+    pub(crate) fn run_out(&mut self, m: u32, came_up: Timestamp) {
+        let machine = &self.machines[m as usize];
+        if machine.comes_up() == came_up && machine.state_at(self.now).is_alive() {
+            self.time_is_over(m);
+        }
+    }
+
+    /// Plans the end of a machine's longest run, from when it comes up.
+    pub(crate) fn plan_run(&mut self, m: u32, running_at: Timestamp) {
+        if let Some(most) = self.spec(m).max_run {
+            self.at(running_at + most, Due::RunOut(m, running_at));
+        }
+    }
+
+    /// Ends a machine, or stops it, where that is what becomes of it.
+    fn time_is_over(&mut self, m: u32) {
+        let machine = &self.machines[m as usize];
+        match self.on_reclaim(m) {
+            _ if machine.leaving_at.is_some() => {}
+            OnReclaim::Terminate => self.end(m, EndCause::Expired),
+            OnReclaim::Stop if machine.state_at(self.now).is_alive() => self.stop_now(m, EndCause::Expired),
+            OnReclaim::Stop => {}
         }
     }
 
@@ -147,9 +172,9 @@ impl Kernel {
         let pool = machine.pool;
         let offer = &self.setup.catalog.offers()[pool as usize];
         self.pools[pool as usize].used -= 1;
-        for id in offer.quotas.iter() {
+        for (id, units) in offer.draws() {
             if let Some(quota) = self.quotas.get_mut(id) {
-                quota.used -= offer.instance_type.vcpus;
+                quota.used -= units;
             }
         }
     }

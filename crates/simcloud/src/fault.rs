@@ -52,7 +52,7 @@ pub enum Fault {
         region: Region,
         /// `L-34B43A08`, `PREEMPTIBLE_CPUS`, `lowPriorityCores`.
         name: String,
-        /// In vCPUs; absent or null goes back to the catalogue's own limit.
+        /// In the quota's own unit; absent or null goes back to the catalogue's own limit.
         #[serde(default)]
         limit: Option<u32>,
     },

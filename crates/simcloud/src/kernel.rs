@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{Offer, QuotaId, Region, Timestamp, UsdPerHour};
+use skyfleet_core::{InstanceState, Offer, QuotaId, Region, Timestamp, UsdPerHour};
 
 use crate::catalog::{Catalog, Cloud};
 use crate::event::{About, Event, EventKind};
@@ -120,6 +120,8 @@ pub(crate) enum Due {
     Boot(u32),
     /// The cloud announces that it takes the machine back.
     Notice(u32),
+    /// A machine with a notice begins to stop; the deadline says by which notice.
+    SoftOff(u32, Timestamp),
     /// It takes it back.
     Reclaim(u32),
     /// The machine is gone for good.
@@ -130,6 +132,8 @@ pub(crate) enum Due {
     Shutdown(u32),
     /// The machines of a lot come to their expiry.
     Expire(u32),
+    /// A machine that came up then has run as long as it may.
+    RunOut(u32, Timestamp),
     /// The market of a pool moves.
     Market(u32),
     /// The price of a pool may have moved.
@@ -253,11 +257,13 @@ impl Kernel {
         match due {
             Due::Boot(m) => self.boot(m),
             Due::Notice(m) => self.give_notice(m, None),
+            Due::SoftOff(m, deadline) => self.soft_off(m, deadline),
             Due::Reclaim(m) => self.reclaim(m),
             Due::Gone(m) => self.gone(m),
             Due::Halted(m) => self.halted(m),
             Due::Shutdown(m) => self.shutdown_comes(m),
             Due::Expire(lot) => self.expire(lot),
+            Due::RunOut(m, came_up) => self.run_out(m, came_up),
             Due::Market(pool) => self.market_moves(pool),
             Due::Price(pool) => self.price_moves(pool),
             Due::Scene(scene) => self.play_scene(scene as usize),
@@ -269,7 +275,8 @@ impl Kernel {
 
     fn boot(&mut self, m: u32) {
         let machine = &mut self.machines[m as usize];
-        if machine.state_at(self.now).is_alive() && !machine.booted {
+        // The moment may be of an earlier start, which a stop cut short.
+        if machine.state_at(self.now) == InstanceState::Running && !machine.booted {
             machine.booted = true;
             self.errands.push(Errand::Start(m));
         }

@@ -7,6 +7,7 @@ use crate::event::{About, EventKind};
 use crate::kernel::{Due, Kernel};
 use crate::ledger::{Line, LineKind, Of};
 use crate::machine::{Lot, Machine};
+use crate::name::named_id;
 use crate::order::{Bought, Missing, Order};
 use crate::place::{Places, place};
 use crate::refusal::{Closed, Refusal};
@@ -144,6 +145,7 @@ impl Kernel {
             return invalid("user_data", format!("it has {bytes} bytes, at most {most} are accepted"));
         }
         self.known_region(&order.region)?;
+        self.check_names(order)?;
         order.pools.iter().map(|bid| self.bid(order, bid)).collect()
     }
 
@@ -224,14 +226,17 @@ impl Kernel {
         for _ in 0..machines {
             let rules = &self.setup.rules;
             let m = self.machines.len() as u32;
-            let id = rules.instance_id(self.seed, u64::from(m) + 1, &zone, &order.name_prefix);
-            let id: Arc<str> = id.into();
+            let index = m - self.lots[lot as usize].first;
+            let id: Arc<str> = match order.names.get(index as usize) {
+                Some(name) => named_id(&zone, name),
+                None => rules.instance_id(self.seed, u64::from(m) + 1, &zone, &order.name_prefix).into(),
+            };
             let running_at = now + boot.draw(&mut self.rng);
             let visible_at = now + rules.visible_after.draw(&mut self.rng);
             let first_line = self.lines.len() as u32;
             self.open_line(LineKind::Instance, m, prices.instance, running_at);
             if order.spec.disk_gib > 0 {
-                self.open_line(LineKind::Disk, m, prices.disk, now);
+                self.open_disk(&id, m, (pool, order.spec.disk_gib), prices.disk);
             }
             if order.spec.public_ip {
                 self.open_line(LineKind::Address, m, prices.address, now);
@@ -257,6 +262,7 @@ impl Kernel {
             self.take_seat(m, price_max);
             self.log(EventKind::Launch, About::Machine(m));
             self.plan_boot(m, running_at);
+            self.plan_run(m, running_at);
         }
         self.stirred.insert(pool);
     }
@@ -286,8 +292,8 @@ impl Kernel {
         from: Timestamp,
     ) {
         let again = kind == LineKind::Instance && (m as usize) < self.machines.len();
-        let of = Of::Machine(m);
-        self.lines.push(Line { kind, of, price, list, from, until: None, reclaimed: false, again });
+        let (of, gib) = (Of::Machine(m), 0);
+        self.lines.push(Line { kind, of, price, list, from, until: None, reclaimed: false, again, gib });
     }
 
     /// Puts a machine among the live ones of its pool.

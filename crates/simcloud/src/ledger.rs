@@ -38,6 +38,8 @@ pub(crate) struct Line {
     pub(crate) reclaimed: bool,
     /// A later start of a machine that has a line already.
     pub(crate) again: bool,
+    /// The size of a disk; 0 for all else.
+    pub(crate) gib: u32,
 }
 
 /// Whose line it is.

@@ -36,6 +36,7 @@ mod machine;
 /// How spot prices and spot capacity move.
 pub mod market;
 mod metadata;
+mod name;
 mod order;
 mod place;
 mod pool;

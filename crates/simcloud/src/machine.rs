@@ -7,7 +7,7 @@ use skyfleet_core::{InstanceState, Timestamp};
 use crate::order::{MachineSpec, Missing};
 use crate::tags::Tags;
 
-/// Why a machine ended.
+/// Why a machine ended, or stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndCause {
@@ -15,9 +15,9 @@ pub enum EndCause {
     User,
     /// The cloud took it back for want of capacity.
     Reclaimed,
-    /// It came to the time at which it was to end by itself.
+    /// It came to the time at which it was to end, or stop, by itself.
     Expired,
-    /// Its own system shut down, and that was to be its end.
+    /// Its own system shut down.
     Shutdown,
 }
 
@@ -86,6 +86,7 @@ pub(crate) struct Halt {
     pub(crate) from: Timestamp,
     /// When it is down.
     pub(crate) down_at: Timestamp,
+    pub(crate) cause: EndCause,
     /// The notice that led to it, and whether that was for the price.
     pub(crate) notice: Option<(Timestamp, Timestamp)>,
     pub(crate) by_price: bool,
@@ -127,11 +128,20 @@ impl Machine {
 
     /// When it last came up, by a time.
     pub(crate) fn running_since(&self, at: Timestamp) -> Option<Timestamp> {
-        if self.halts.is_empty() {
-            return Some(self.running_at).filter(|running_at| *running_at <= at);
-        }
-        let again = self.halts.iter().rev().filter_map(|halt| halt.again).map(|again| again.running_at);
-        again.chain([self.running_at]).find(|running_at| *running_at <= at)
+        let again = self.halts.iter().map(|halt| halt.again.map(|again| again.running_at));
+        let starts = std::iter::once(Some(self.running_at)).chain(again);
+        let ends = self.halts.iter().map(|halt| Some(halt.from)).chain([self.leaving_at]);
+        // A start that was cut short never came up.
+        let up = |(up, end): (Option<Timestamp>, Option<Timestamp>)| {
+            up.filter(|up| *up <= at && end.is_none_or(|end| *up < end))
+        };
+        starts.zip(ends).filter_map(up).last()
+    }
+
+    /// When its last start comes up, or came.
+    pub(crate) fn comes_up(&self) -> Timestamp {
+        let again = self.halts.iter().rev().find_map(|halt| halt.again);
+        again.map_or(self.running_at, |again| again.running_at)
     }
 
     /// The lines of its last start: itself first.

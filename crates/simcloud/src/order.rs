@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skyfleet_core::{Market, PoolBid, Region, Spread, Timestamp};
@@ -24,15 +25,24 @@ pub struct MachineSpec {
     pub labels: Arc<BTreeMap<String, String>>,
     /// The fixtures (security group, network) that each machine holds while it exists.
     pub holds: Vec<Arc<str>>,
-    /// What becomes of a spot machine that the cloud takes back.
-    #[serde(default)]
+    /// Whether the script runs at each boot: Compute Engine's `startup-script` does. Else at the
+    /// first one only, as cloud-init has it.
+    pub each_boot: bool,
+    /// What becomes of a spot machine that the cloud takes back, and of any machine that has run as
+    /// long as it may.
     pub on_reclaim: OnReclaim,
     /// What becomes of a machine whose own system shuts down.
-    #[serde(default)]
     pub on_shutdown: OnShutdown,
+    /// How long a spot machine that will be taken back goes on running before it begins to stop
+    /// (Compute Engine: `scheduling.preemptionNoticeDuration`). Nothing on a cloud whose machines
+    /// run until the deadline anyway.
+    pub notice: Option<Duration>,
+    /// How long it may run, from each time it comes up (Compute Engine: `scheduling.maxRunDuration`).
+    pub max_run: Option<Duration>,
 }
 
-/// What becomes of a spot machine that the cloud takes back.
+/// What becomes of a spot machine that the cloud takes back, and of a machine whose time is over
+/// (Compute Engine: `instanceTerminationAction` is for both).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnReclaim {
@@ -63,8 +73,11 @@ impl Default for MachineSpec {
             delete_with_instance: true,
             labels: Arc::default(),
             holds: Vec::new(),
+            each_boot: false,
             on_reclaim: OnReclaim::default(),
             on_shutdown: OnShutdown::default(),
+            notice: None,
+            max_run: None,
         }
     }
 }
@@ -98,6 +111,10 @@ pub struct Order {
     pub native_expiry: Option<Timestamp>,
     /// What the machines' names begin with, on clouds where machines have names.
     pub name_prefix: String,
+    /// Their names, where the caller chooses them: as many as `count`, given in this order to the
+    /// machines as they are built, whatever zone they come to lie in. Empty: the prefix and a
+    /// number. Only on Compute Engine.
+    pub names: Vec<Arc<str>>,
 }
 
 /// What a launch obtained.

@@ -45,7 +45,7 @@ impl Pool {
     }
 }
 
-/// One quota, in vCPUs.
+/// One quota, in its unit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Quota {
     /// What the account may use.

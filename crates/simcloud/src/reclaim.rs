@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use skyfleet_core::{Error, ErrorKind, InstanceState, Market, Result};
+use skyfleet_core::{Error, ErrorKind, InstanceState, Market, Result, Timestamp};
 
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Errand, Kernel};
 use crate::machine::EndCause;
-use crate::order::OnReclaim;
+use crate::order::{MachineSpec, OnReclaim};
 
 impl Kernel {
     /// Moves the market of a pool to now; what it takes back is taken back.
@@ -92,10 +92,14 @@ impl Kernel {
         self.give_notice(m, None);
     }
 
-    /// The notice itself; without a lead time the cloud's own counts.
+    /// The notice itself; without a lead time the cloud's own counts. `lead` is the time from the
+    /// notice to the end: on Compute Engine the last part of it, up to 30 s, is the machine's stop.
     pub(crate) fn give_notice(&mut self, m: u32, lead: Option<Duration>) {
         let drawn = self.setup.rules.notice.draw(&mut self.rng);
-        let deadline = self.now + lead.unwrap_or(drawn);
+        let ahead = self.spec(m).notice;
+        let whole = lead.unwrap_or(ahead.unwrap_or_default() + drawn);
+        let runs_on = ahead.map_or(Duration::ZERO, |_| whole.saturating_sub(drawn));
+        let deadline = self.now + whole;
         let machine = &mut self.machines[m as usize];
         if !machine.state_at(self.now).is_alive() || machine.notice.is_some() {
             return;
@@ -104,12 +108,26 @@ impl Kernel {
         self.leave_seat(m);
         self.log(EventKind::Notice, About::Machine(m));
         if self.setup.rules.notice.state == InstanceState::Stopping {
-            match self.on_reclaim(m) {
-                OnReclaim::Terminate => self.leave(m, EndCause::Reclaimed),
-                OnReclaim::Stop => self.halt(m, deadline, true),
+            match runs_on.is_zero() {
+                true => self.soft_off(m, deadline),
+                false => self.at(self.now + runs_on, Due::SoftOff(m, deadline)),
             }
         }
         self.at(deadline, Due::Reclaim(m));
+    }
+
+    /// The machine begins to stop, by the notice with this deadline: its user, or an end of another
+    /// kind, may have been faster.
+    pub(crate) fn soft_off(&mut self, m: u32, deadline: Timestamp) {
+        let machine = &self.machines[m as usize];
+        let by_it = machine.notice.is_some_and(|(_, end)| end == deadline);
+        if !by_it || !machine.state_at(self.now).is_alive() {
+            return;
+        }
+        match self.on_reclaim(m) {
+            OnReclaim::Terminate => self.leave(m, EndCause::Reclaimed),
+            OnReclaim::Stop => self.halt(m, deadline, EndCause::Reclaimed),
+        }
     }
 
     /// The deadline has come.
@@ -152,12 +170,16 @@ impl Kernel {
         self.stop_process(m);
         if alive {
             let stop = self.setup.rules.stop.draw(&mut self.rng);
-            self.halt(m, self.now + stop, true);
+            self.halt(m, self.now + stop, EndCause::Reclaimed);
         }
     }
 
     pub(crate) fn on_reclaim(&self, m: u32) -> OnReclaim {
-        self.lots[self.machines[m as usize].lot as usize].spec.on_reclaim
+        self.spec(m).on_reclaim
+    }
+
+    pub(crate) fn spec(&self, m: u32) -> &MachineSpec {
+        &self.lots[self.machines[m as usize].lot as usize].spec
     }
 
     pub(crate) fn stop_process(&mut self, m: u32) {

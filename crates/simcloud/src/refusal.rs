@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{InstanceState, OfferId, QuotaId, Scope, UsdPerHour, Zone};
+use skyfleet_core::{Counts, InstanceState, OfferId, QuotaId, Scope, UsdPerHour, Zone};
 
 use crate::limits::Throttle;
 
@@ -93,11 +93,13 @@ pub enum Closed {
     Quota {
         /// Which.
         id: QuotaId,
-        /// The limit, in vCPUs.
+        /// What it counts.
+        counts: Counts,
+        /// The limit.
         limit: u32,
-        /// What is used of it, in vCPUs.
+        /// What is used of it.
         used: u32,
-        /// What one more instance of the type would take, in vCPUs.
+        /// What one more instance of the type would take.
         needed: u32,
     },
     /// The spot price is above what the request allows.

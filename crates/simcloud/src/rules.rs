@@ -52,9 +52,12 @@ pub struct Rules {
     pub billing: Billing,
     /// Boot disks and public addresses.
     pub extras: Extras,
+    /// Whether a user may stop any spot instance. EC2 UG: only one that a reclaim stops too, as its
+    /// request must be persistent. GCE, Spot VMs, and Azure, Spot VMs: any.
+    pub stops_spot: bool,
     /// Whether the public address of an instance is a thing of its own, which stays when nobody
-    /// asked for its deletion. EC2 UG: an automatically assigned address goes when its instance
-    /// stops or ends, always.
+    /// asked for its deletion. EC2 UG and GCE, external IP addresses: an automatic (ephemeral)
+    /// address goes when its instance stops or ends, always.
     pub address_stays: bool,
 
     /// The most instances of one launch call. EC2 API: the 1,000 of the resource bucket, and the

@@ -11,7 +11,7 @@ use crate::kernel::{Kernel, Setup};
 use crate::ledger::{LineKind, Of};
 
 /// The format of a file that holds a world: another one is refused by name, not misread.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// What every format has, or the first one lacks.
 #[derive(Deserialize)]

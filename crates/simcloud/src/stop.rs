@@ -28,7 +28,7 @@ impl Kernel {
                 Err(Refusal::Invalid { field: "instance", message })
             }
             (InstanceState::Running, _) => {
-                self.stop_now(m);
+                self.stop_now(m, EndCause::User);
                 Ok(())
             }
             (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "stop" }),
@@ -48,6 +48,26 @@ impl Kernel {
             (InstanceState::Stopped, _) => self.start_again(m).map_err(Refusal::Full),
             (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "start" }),
         }
+    }
+
+    /// Restarts a machine without stopping it (Compute Engine: `reset`): lists show nothing of it,
+    /// but its process begins anew, if its script is for each boot, and ends otherwise.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] for an id that never was; [`Refusal::WrongState`] for a machine that
+    /// does not run.
+    pub fn reboot(&mut self, id: &str) -> Result<(), Refusal> {
+        let m = self.numbered(id)?;
+        let (state, _) = self.state_of(m);
+        if state != InstanceState::Running {
+            return Err(Refusal::WrongState { id: id.to_owned(), state, action: "reset" });
+        }
+        self.stop_process(m);
+        if self.spec(m).each_boot {
+            self.machines[m as usize].booted = false;
+            self.plan_boot(m, self.now);
+        }
+        Ok(())
     }
 
     /// The system of a machine shuts down by itself after a while, as a command in it said.
@@ -86,15 +106,15 @@ impl Kernel {
         }
         let lot = self.machines[m as usize].lot;
         match self.lots[lot as usize].spec.on_shutdown {
-            OnShutdown::Stop if self.can_stop(m) => self.stop_now(m),
+            OnShutdown::Stop if self.can_stop(m) => self.stop_now(m, EndCause::Shutdown),
             _ => self.end(m, EndCause::Shutdown),
         }
     }
 
     /// The machine goes down: from here on it is not paid, and an automatic address is gone.
-    pub(crate) fn halt(&mut self, m: u32, down_at: Timestamp, reclaimed: bool) {
+    pub(crate) fn halt(&mut self, m: u32, down_at: Timestamp, cause: EndCause) {
         self.leave_seat(m);
-        self.close_start(m, reclaimed);
+        self.close_start(m, cause == EndCause::Reclaimed);
         if !self.keeps_address(m) {
             let open = |line: &u32| {
                 let line = &self.lines[*line as usize];
@@ -104,10 +124,11 @@ impl Kernel {
                 self.lines[line as usize].until = Some(self.now);
             }
         }
-        let from = self.now;
+        let (from, each_boot) = (self.now, self.spec(m).each_boot);
         let machine = &mut self.machines[m as usize];
+        machine.booted &= !each_boot;
         let (notice, by_price) = (machine.notice, machine.by_price);
-        machine.halts.push(Halt { from, down_at, notice, by_price, again: None });
+        machine.halts.push(Halt { from, down_at, cause, notice, by_price, again: None });
         self.at(down_at, Due::Halted(m));
     }
 
@@ -120,11 +141,11 @@ impl Kernel {
         }
     }
 
-    fn stop_now(&mut self, m: u32) {
+    pub(crate) fn stop_now(&mut self, m: u32, cause: EndCause) {
         self.log(EventKind::Stop, About::Machine(m));
         self.stop_process(m);
         let stop = self.setup.rules.stop.draw(&mut self.rng);
-        self.halt(m, self.now + stop, false);
+        self.halt(m, self.now + stop, cause);
     }
 
     fn start_again(&mut self, m: u32) -> Result<(), Closed> {
@@ -153,8 +174,9 @@ impl Kernel {
             halt.again = Some(Restart { at: now, running_at, lines });
         }
         self.log(EventKind::Start, About::Machine(m));
-        // User data run once in the life of a machine (cloud-init): here only if the first start
-        // ended before they began.
+        self.plan_run(m, running_at);
+        // Unless they are for each boot, user data run once in the life of a machine (cloud-init):
+        // here only if the first start ended before they began.
         if !self.machines[m as usize].booted {
             self.plan_boot(m, running_at);
         }
@@ -162,7 +184,7 @@ impl Kernel {
     }
 
     fn can_stop(&self, m: u32) -> bool {
-        !self.is_spot(m) || self.on_reclaim(m) == OnReclaim::Stop
+        self.setup.rules.stops_spot || !self.is_spot(m) || self.on_reclaim(m) == OnReclaim::Stop
     }
 
     /// An address of its own stays with a machine that stops.

@@ -58,7 +58,7 @@ impl Kernel {
         Some((pool.size, pool.used))
     }
 
-    /// A quota's limit and what is used of it, in vCPUs.
+    /// A quota's limit and what is used of it, in its own unit.
     pub fn quota(&self, id: &str) -> Option<(u32, u32)> {
         self.quotas.get(id).map(|quota| (quota.limit, quota.used))
     }
@@ -126,6 +126,18 @@ impl Kernel {
         }
     }
 
+    /// The quota that has no room for so many more machines of an offer, if one has not: what a cloud
+    /// that checks the whole request first refuses it for.
+    pub fn over_quota(&self, offer: &OfferId, count: u32) -> Option<Closed> {
+        let offer = self.setup.catalog.offer(offer)?;
+        offer.quotas.iter().find_map(|draw| {
+            let (quota, needed) = (self.quotas.get(&draw.quota)?, draw.counts.units(&offer.instance_type));
+            let (limit, used) = (quota.limit, quota.used);
+            (u64::from(used) + u64::from(needed) * u64::from(count) > u64::from(limit))
+                .then(|| Closed::Quota { id: draw.quota.clone(), counts: draw.counts, limit, used, needed })
+        })
+    }
+
     /// How many of `wanted` machines a pool can take now, and why not more.
     pub(crate) fn room(
         &self,
@@ -157,12 +169,13 @@ impl Kernel {
                 false => Closed::Capacity(id.clone()),
             });
         }
-        let needed = offer.instance_type.vcpus;
-        for quota_id in offer.quotas.iter() {
-            let Some(quota) = self.quotas.get(quota_id) else { continue };
+        for draw in offer.quotas.iter() {
+            let (needed, counts) = (draw.counts.units(&offer.instance_type), draw.counts);
+            let Some(quota) = self.quotas.get(&draw.quota).filter(|_| needed > 0) else { continue };
             let (limit, used) = (quota.limit, quota.used);
-            bound(limit.saturating_sub(used) / needed.max(1), &|| Closed::Quota {
-                id: quota_id.clone(),
+            bound(limit.saturating_sub(used) / needed, &|| Closed::Quota {
+                id: draw.quota.clone(),
+                counts,
                 limit,
                 used,
                 needed,
@@ -174,12 +187,12 @@ impl Kernel {
     /// Counts machines into a pool and its quotas, or back out of them.
     pub(crate) fn occupy(&mut self, pool: u32, machines: u32, back: bool) {
         let offer = &self.setup.catalog.offers()[pool as usize];
-        let vcpus = machines * offer.instance_type.vcpus;
         let used = &mut self.pools[pool as usize].used;
         *used = if back { *used - machines } else { *used + machines };
-        for id in offer.quotas.iter() {
+        for (id, units) in offer.draws() {
             if let Some(quota) = self.quotas.get_mut(id) {
-                quota.used = if back { quota.used - vcpus } else { quota.used + vcpus };
+                let units = machines * units;
+                quota.used = if back { quota.used - units } else { quota.used + units };
             }
         }
         self.trouble.started(offer, machines, back);

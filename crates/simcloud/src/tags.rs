@@ -71,7 +71,11 @@ impl Kernel {
             return Some(self.machines[*m as usize].lines.0);
         }
         if let Some(thing) = self.by_thing.get(id) {
-            return Some(self.things[*thing as usize].line);
+            let line = self.things[*thing as usize].line;
+            // A machine that was made with a disk of this name has it now.
+            if self.lines[line as usize].until.is_none() {
+                return Some(line);
+            }
         }
         self.leftovers.get(id).copied().or_else(|| self.attached_line(id))
     }

@@ -7,6 +7,7 @@ use skyfleet_core::{Region, Timestamp, UsdPerHour, Zone};
 use crate::catalog::Cloud;
 use crate::kernel::Kernel;
 use crate::ledger::{Line, LineKind, Of};
+use crate::refusal::Refusal;
 use crate::tags::Tags;
 
 /// A disk or an address that was made by itself and belongs to no machine. What it costs is in
@@ -17,8 +18,6 @@ pub(crate) struct Thing {
     pub(crate) region: Region,
     /// None for an address.
     pub(crate) zone: Option<Zone>,
-    /// 0 for an address.
-    pub(crate) gib: u32,
     pub(crate) tags: Arc<Tags>,
     pub(crate) created: Timestamp,
     pub(crate) line: u32,
@@ -33,10 +32,14 @@ impl Kernel {
         &mut self,
         (kind, gib, price): (LineKind, u32, UsdPerHour),
         (region, zone): (&Region, Option<&Zone>),
+        name: Option<&str>,
         tags: Arc<Tags>,
-    ) -> Arc<str> {
+    ) -> Result<Arc<str>, Refusal> {
         let (number, line) = (self.things.len() as u32, self.lines.len() as u32);
-        let id: Arc<str> = self.thing_id(kind, number, region, zone).into();
+        let id: Arc<str> = match name {
+            Some(name) => self.named_thing(kind, region, zone, name)?,
+            None => self.thing_id(kind, number, region, zone).into(),
+        };
         self.lines.push(Line {
             kind,
             of: Of::Thing(number),
@@ -46,18 +49,18 @@ impl Kernel {
             until: None,
             reclaimed: false,
             again: false,
+            gib,
         });
         self.things.push(Thing {
             id: id.clone(),
             region: region.clone(),
             zone: zone.cloned(),
-            gib,
             tags,
             created: self.now,
             line,
         });
         self.by_thing.insert(id.clone(), number);
-        id
+        Ok(id)
     }
 
     /// Deletes a thing of its own, or what a machine left behind; says whether there was one.

@@ -44,7 +44,8 @@ pub struct MachineView {
     pub running_at: Option<Timestamp>,
     /// When the cloud advised that it may go.
     pub advised: Option<Timestamp>,
-    /// When the cloud gave notice that it takes it back.
+    /// When the cloud gave notice that it takes it back. Where that is a stop at once (Compute
+    /// Engine), `leaving` or `halted` says when the stop began: later, if the machine has a notice.
     pub noticed: Option<Timestamp>,
     /// When it ends by that notice.
     pub deadline: Option<Timestamp>,
@@ -52,6 +53,8 @@ pub struct MachineView {
     pub by_price: bool,
     /// When it last began to stop, if it has not been started since.
     pub halted: Option<Timestamp>,
+    /// Why it did.
+    pub halt_cause: Option<EndCause>,
     /// When it began to end for good.
     pub leaving: Option<Timestamp>,
     /// When it ended, or will have.
@@ -75,6 +78,8 @@ pub struct Whose<'a> {
     pub fleet: Option<&'a str>,
     /// Only in this region.
     pub region: Option<&'a str>,
+    /// Only machines in this zone; of what is no machine it says nothing.
+    pub zone: Option<&'a str>,
 }
 
 /// A disk or an address without a machine: one that outlived it, or was made by itself.
@@ -183,10 +188,12 @@ impl Kernel {
         !faded && here() && (whose.are(&lot.tags) || self.mixed.contains(&index))
     }
 
-    /// Whether a list shows a machine of a region that is meant. Its tags are looked at when its launch does not tell them.
+    /// Whether a list shows a machine of a region that is meant. Its tags are looked at when its
+    /// launch does not tell them.
     fn shows(&self, m: u32, at: Timestamp, whose: &Whose<'_>, mixed: bool) -> bool {
         let machine = &self.machines[m as usize];
         machine.visible_at <= at
+            && whose.zone.is_none_or(|zone| self.offer(machine.pool).zone.as_str() == zone)
             && machine.ended_at.is_none_or(|ended| {
                 at < ended + self.setup.rules.ended_listed
                     && (!self.has_faded(machine, at) || whose.are(&Tags::new()))
@@ -225,6 +232,7 @@ impl Kernel {
             deadline: machine.notice.map(|(_, deadline)| deadline),
             by_price: machine.by_price,
             halted: halt.filter(|halt| halt.again.is_none()).map(|halt| halt.from),
+            halt_cause: halt.filter(|halt| halt.again.is_none()).map(|halt| halt.cause),
             leaving: machine.leaving_at,
             ended: machine.ended_at,
             tags: self.machine_tags_at(m, at).clone(),

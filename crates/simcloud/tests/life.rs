@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bed::{Bed, START};
-use skyfleet_core::{InstanceState, Market, QuotaId, Spread};
+use skyfleet_core::{InstanceState, Market, Spread};
 use skyfleet_simcloud::{Call, Closed, Cloud, Ended, EventKind, Fixture, FixtureKind, Refusal};
 
 #[test]
@@ -177,7 +177,7 @@ fn the_thousand_and_first_machine_of_a_burst_waits_on_ec2() {
     let bed =
         Bed::playing(Cloud::Aws, "[market]\nprocess = \"constant\"\n[pools]\ndefault_capacity = 5000\n");
     let order = bed.order(Market::OnDemand, 1_000);
-    for quota in bed.offers(Market::OnDemand)[0].quotas.iter().map(QuotaId::as_str) {
+    for quota in bed.offers(Market::OnDemand)[0].draws().map(|(quota, _)| quota.as_str()) {
         let (region, name) = quota.split_once('/').unwrap();
         bed.fault(&format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":100000}}"#));
     }

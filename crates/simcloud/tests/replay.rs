@@ -124,7 +124,7 @@ fn check(bed: &Bed) -> Result<(), TestCaseError> {
     for offer in &offers {
         let (size, used) = bed.world.look(|kernel| kernel.pool(&offer.id())).unwrap();
         prop_assert!(used <= size, "{}: {} of {}", offer.id(), used, size);
-        for quota in offer.quotas.iter() {
+        for (quota, _) in offer.draws() {
             let (limit, used) = bed.world.look(|kernel| kernel.quota(quota.as_str())).unwrap();
             prop_assert!(used <= limit, "{}: {} of {}", quota, used, limit);
         }
@@ -143,7 +143,7 @@ fn end_all(bed: &Bed, ids: &[Arc<str>]) -> Result<(), TestCaseError> {
     prop_assert!(bed.world.ledger().proves_empty());
     for offer in bed.world.look(|kernel| kernel.offers(|_| true)) {
         prop_assert_eq!(bed.world.look(|kernel| kernel.pool(&offer.id())).unwrap().1, 0);
-        for quota in offer.quotas.iter() {
+        for (quota, _) in offer.draws() {
             prop_assert_eq!(bed.world.look(|kernel| kernel.quota(quota.as_str())).unwrap().1, 0);
         }
     }

@@ -105,7 +105,7 @@ fn a_stopped_machine_frees_its_place_and_its_quota_and_needs_them_to_start() {
     let id = one(&bed, Market::OnDemand, OnReclaim::Terminate);
     bed.pass(60);
     let offer = view(&bed, &id).offer;
-    let quota = bed.offers(Market::OnDemand)[0].quotas[0].clone();
+    let quota = bed.offers(Market::OnDemand)[0].quotas[0].quota.clone();
     let used = |bed: &Bed| {
         bed.world.look(|kernel| (kernel.pool(&offer).unwrap().1, kernel.quota(quota.as_str()).unwrap().1))
     };

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use skyfleet_core::{
-    Availability, Error, ErrorKind, InstanceType, Market, Offer, OfferId, QuotaId, Region, Result, Scope,
+    Availability, Draw, Error, ErrorKind, InstanceType, Market, Offer, OfferId, Region, Result, Scope,
     UsdPerHour, Zone,
 };
 
@@ -26,7 +26,7 @@ pub struct Catalogue {
     pub(crate) zones: Vec<ZoneRows>,
     zone_numbers: BTreeMap<Zone, u32>,
     /// The different sets of quotas that an offer draws on, once each.
-    pub(crate) quota_sets: Vec<Arc<[QuotaId]>>,
+    pub(crate) quota_sets: Vec<Arc<[Draw]>>,
 }
 
 /// What a search looks at, with names as numbers.
@@ -186,7 +186,7 @@ impl Catalogue {
                 }
                 Scope::Quota(id) => {
                     for (mark, set) in marks.sets.iter_mut().zip(&self.quota_sets) {
-                        *mark |= set.contains(id);
+                        *mark |= set.iter().any(|draw| draw.quota == *id);
                     }
                 }
                 Scope::Account => marks.rows.fill(true),

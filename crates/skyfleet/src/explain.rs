@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use skyfleet_core::{Arch, Market, OfferId, QuotaId, Scope, Timestamp, UsdPerHour};
+use skyfleet_core::{Arch, Counts, Market, OfferId, QuotaId, Scope, Timestamp, UsdPerHour};
 
 use crate::search::{Rule, needs_prices};
 use crate::{Candidate, Search};
@@ -135,12 +135,14 @@ pub enum Why {
     Quota {
         /// Which quota.
         id: QuotaId,
-        /// The account's limit, in vCPUs.
-        limit_vcpus: u32,
-        /// What is used of it, in vCPUs.
-        used_vcpus: u32,
+        /// What it counts.
+        counts: Counts,
+        /// The account's limit.
+        limit: u32,
+        /// What is used of it.
+        used: u32,
         /// What one instance needs.
-        needs_vcpus: u32,
+        needs: u32,
     },
 }
 
@@ -181,10 +183,10 @@ impl fmt::Display for Why {
             Self::Closed { scope, until } => {
                 write!(f, "a launch failed there lately: {scope} is left alone until {until:.0}")
             }
-            Self::Quota { id, limit_vcpus, used_vcpus, needs_vcpus } => write!(
+            Self::Quota { id, counts, limit, used, needs } => write!(
                 f,
-                "needs {needs_vcpus} vCPUs of quota {id}, which has {} left of {limit_vcpus}",
-                limit_vcpus.saturating_sub(*used_vcpus)
+                "needs {needs} {counts} of quota {id}, which has {} left of {limit}",
+                limit.saturating_sub(*used)
             ),
         }
     }
@@ -282,13 +284,17 @@ impl Search {
                 None => Why::SoldOut,
             },
             Rule::Quota => {
-                let quotas = offer.quotas.iter().filter_map(|id| Some((id, self.quotas.get(id)?)));
-                match quotas.min_by_key(|(_, quota)| quota.left()) {
-                    Some((id, quota)) => Why::Quota {
-                        id: id.clone(),
-                        limit_vcpus: quota.limit,
-                        used_vcpus: quota.used,
-                        needs_vcpus: kind.vcpus,
+                let full = offer.quotas.iter().find_map(|draw| {
+                    let (quota, needs) = (self.quotas.get(&draw.quota)?, draw.counts.units(kind));
+                    (quota.left() < needs).then_some((draw, quota, needs))
+                });
+                match full {
+                    Some((draw, quota, needs)) => Why::Quota {
+                        id: draw.quota.clone(),
+                        counts: draw.counts,
+                        limit: quota.limit,
+                        used: quota.used,
+                        needs,
                     },
                     None => Why::SoldOut,
                 }
@@ -327,7 +333,7 @@ mod tests {
                 "costs $0.05/h, limits.price_max_usd is $0.03/h",
             ),
             (
-                Why::Quota { id: "r/q".into(), limit_vcpus: 10, used_vcpus: 9, needs_vcpus: 2 },
+                Why::Quota { id: "r/q".into(), counts: Counts::Vcpus, limit: 10, used: 9, needs: 2 },
                 "needs 2 vCPUs of quota r/q, which has 1 left of 10",
             ),
         ] {

@@ -8,6 +8,7 @@ use skyfleet_core::{Market, OfferId, QuotaId, Region, UsdPerHour};
 
 use crate::catalogue::{Row, UNKNOWN};
 use crate::ranking::Ranking;
+use crate::search::Least;
 use crate::{Search, Terms};
 
 /// How many pools one launch names at most: enough to survive several dry ones, few enough for every
@@ -178,14 +179,14 @@ impl<'a> Placer<'a> {
         let allowed = |n: usize| !self.avoid.contains(&n);
         let (key, first) = loop {
             let (key, n) = ranking.get(*from)?;
-            if allowed(n as usize) && left.room(self.row(n as usize), self.vcpus(n as usize)) > 0 {
+            if allowed(n as usize) && left.room(self.row(n as usize)) > 0 {
                 break (key, n as usize);
             }
             *from += 1;
         };
         let zones = &self.found.catalogue().zones;
         let region = &zones[self.row(first).zone as usize].region;
-        let room = left.room(self.row(first), self.vcpus(first));
+        let room = left.room(self.row(first));
         let count = room.min(missing);
         // "Near" is within a quarter of the best.
         let near = key.saturating_add(key / 4);
@@ -204,9 +205,9 @@ impl<'a> Placer<'a> {
             // Where the quota ends before the count does, the lot stays within that quota, so that
             // the next lot finds the others untouched.
             let room = if count < missing {
-                row.quotas == self.row(first).quotas && self.vcpus(n) <= self.vcpus(first)
+                row.quotas == self.row(first).quotas && self.draws_no_more(n, first)
             } else {
-                left.room(row, self.vcpus(n)) >= count
+                left.room(row) >= count
             };
             let taken = in_zone.entry(row.zone).or_default();
             if room && *taken < in_zone_max {
@@ -214,7 +215,7 @@ impl<'a> Placer<'a> {
                 pools.push(self.pool(n));
             }
         }
-        left.take(&pools.iter().map(|p| (self.row(p.row), self.vcpus(p.row))).collect::<Vec<_>>(), count);
+        left.take(pools.iter().map(|pool| self.row(pool.row)), count);
         Some(Draft { region: region.clone(), market, pools, count })
     }
 
@@ -222,8 +223,12 @@ impl<'a> Placer<'a> {
         &self.found.catalogue().rows()[n]
     }
 
-    fn vcpus(&self, n: usize) -> u32 {
-        self.found.catalogue().types[self.row(n).kind as usize].vcpus
+    /// Whether an instance of a row takes no more of any quota than one of another row with the
+    /// same quotas.
+    fn draws_no_more(&self, n: usize, than: usize) -> bool {
+        let kind = |n: usize| self.found.kind(self.row(n));
+        let set = &self.found.catalogue().quota_sets[self.row(n).quotas as usize];
+        set.iter().all(|draw| draw.counts.units(kind(n)) <= draw.counts.units(kind(than)))
     }
 
     fn pool(&self, n: usize) -> Pool {
@@ -244,7 +249,7 @@ struct Left<'a> {
     found: &'a Search,
     quotas: BTreeMap<QuotaId, u32>,
     /// The least that is left in each set of quotas.
-    sets: Vec<u32>,
+    sets: Vec<Least>,
 }
 
 impl<'a> Left<'a> {
@@ -255,31 +260,29 @@ impl<'a> Left<'a> {
     }
 
     fn add_up(&mut self) {
-        let left = |set: &[QuotaId]| set.iter().filter_map(|id| self.quotas.get(id)).min().copied();
         let sets = &self.found.catalogue().quota_sets;
-        self.sets = sets.iter().map(|set| left(set).unwrap_or(u32::MAX)).collect();
+        let left = |id: &QuotaId| self.quotas.get(id).copied();
+        self.sets = sets.iter().map(|set| Least::of(set, left)).collect();
     }
 
-    /// How many instances of so many vCPUs still fit.
-    fn room(&self, row: &Row, vcpus: u32) -> u32 {
-        match self.sets[row.quotas as usize] {
-            u32::MAX => u32::MAX,
-            left => left / vcpus.max(1),
-        }
+    /// How many instances of a row still fit.
+    fn room(&self, row: &Row) -> u32 {
+        self.sets[row.quotas as usize].room(self.found.kind(row))
     }
 
     /// Takes what `count` instances out of these pools need at worst.
-    fn take(&mut self, pools: &[(&Row, u32)], count: u32) {
+    fn take<'r>(&mut self, pools: impl Iterator<Item = &'r Row>, count: u32) {
+        let found = self.found;
         let mut most = BTreeMap::<&QuotaId, u32>::new();
-        for (row, vcpus) in pools {
-            for id in self.found.catalogue().quota_sets[row.quotas as usize].iter() {
-                let entry = most.entry(id).or_default();
-                *entry = (*vcpus).max(*entry);
+        for row in pools {
+            for draw in found.catalogue().quota_sets[row.quotas as usize].iter() {
+                let entry = most.entry(&draw.quota).or_default();
+                *entry = draw.counts.units(found.kind(row)).max(*entry);
             }
         }
-        for (id, vcpus) in most {
+        for (id, units) in most {
             if let Some(left) = self.quotas.get_mut(id) {
-                *left = left.saturating_sub(vcpus.saturating_mul(count));
+                *left = left.saturating_sub(units.saturating_mul(count));
             }
         }
         self.add_up();

@@ -144,7 +144,7 @@ fn covering(offer: &Offer) -> Vec<Scope> {
         Scope::Account,
         Scope::Offer(OfferId { ..id }),
     ];
-    scopes.extend(offer.quotas.iter().cloned().map(Scope::Quota));
+    scopes.extend(offer.quotas.iter().map(|draw| Scope::Quota(draw.quota.clone())));
     scopes
 }
 
@@ -173,7 +173,7 @@ impl From<CapacityMemory> for Vec<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use skyfleet_core::{Arch, Availability, InstanceType, Market, Price};
+    use skyfleet_core::{Arch, Availability, Draw, InstanceType, Market, Price};
 
     use super::*;
 
@@ -193,7 +193,7 @@ mod tests {
             market,
             price: Price::Unknown,
             availability: Availability::Unknown,
-            quotas: ["us-east-1/standard".into()].into(),
+            quotas: [Draw::vcpus("us-east-1/standard")].into(),
         }
     }
 

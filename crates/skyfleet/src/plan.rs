@@ -234,10 +234,11 @@ fn no_place(found: &Search, terms: &Terms, wanted: &[(Market, u32)], placed: u32
         let left = found.quotas_left();
         let ids: BTreeSet<_> =
             found.candidates().filter(usable).flat_map(|c| c.offer.quotas.iter()).collect();
-        let mut quotas: Vec<_> = ids.into_iter().filter_map(|id| Some((*left.get(id)?, id))).collect();
+        let mut quotas: Vec<_> =
+            ids.into_iter().filter_map(|draw| Some((*left.get(&draw.quota)?, draw))).collect();
         quotas.sort_unstable_by(|a, b| b.cmp(a));
         let quotas: Vec<String> = (quotas.iter().take(REASONS_MAX))
-            .map(|(left, id)| format!("quota {id} has {left} vCPUs left"))
+            .map(|(left, draw)| format!("quota {} has {left} {} left", draw.quota, draw.counts))
             .collect();
         let room = format!("there is room for {placed} of the {needed} instances that are needed");
         match quotas.is_empty() {
@@ -282,7 +283,7 @@ mod tests {
     }
 
     fn quota(id: &str, limit: u32) -> Signal {
-        Signal::Quota { id: id.into(), limit_vcpus: Some(limit), used_vcpus: 0 }
+        Signal::Quota { id: id.into(), limit: Some(limit), used: 0 }
     }
 
     fn make(spec: &Spec, signals: &[Signal], terms: &Terms) -> Result<Plan> {

@@ -1,6 +1,6 @@
 //! Offers for the unit tests.
 
-use skyfleet_core::{Arch, Availability, Gpu, InstanceType, Market, Offer, Price, UsdPerHour};
+use skyfleet_core::{Arch, Availability, Draw, Gpu, InstanceType, Market, Offer, Price, UsdPerHour};
 
 /// An offer of 2 vCPUs and 8 GiB, in the region of its zone, with a quota of its own per region
 /// and market.
@@ -21,7 +21,7 @@ pub(crate) fn offer(zone: &str, name: &str, market: Market, micros: i64) -> Offe
         market,
         price: Price::Known(UsdPerHour::from_micros(micros)),
         availability: Availability::Open,
-        quotas: [format!("{region}/{market}").into()].into(),
+        quotas: [Draw::vcpus(format!("{region}/{market}"))].into(),
     }
 }
 

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skyfleet_core::{InstanceType, Market, Offer, Price, QuotaId, Signal, Timestamp, UsdPerHour};
+use skyfleet_core::{
+    Counts, Draw, InstanceType, Market, Offer, Price, QuotaId, Signal, Timestamp, UsdPerHour,
+};
 
 use crate::catalogue::{Marks, Row, UNKNOWN, known};
 use crate::gpu::{GpuName, has_memory};
@@ -68,7 +70,7 @@ pub(crate) enum Rule {
     Quota,
 }
 
-/// What the account may use of a quota, in vCPUs.
+/// What the account may use of a quota, in its unit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quota {
     pub(crate) limit: u32,
@@ -78,6 +80,28 @@ pub(crate) struct Quota {
 impl Quota {
     pub(crate) fn left(self) -> u32 {
         self.limit.saturating_sub(self.used)
+    }
+}
+
+/// The least that some quotas together leave, in each unit; the most there is where nobody knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Least([u32; Counts::ALL.len()]);
+
+impl Least {
+    pub(crate) fn of(set: &[Draw], left: impl Fn(&QuotaId) -> Option<u32>) -> Self {
+        let mut least = [u32::MAX; Counts::ALL.len()];
+        for draw in set {
+            let least = &mut least[draw.counts as usize];
+            *least = left(&draw.quota).map_or(*least, |left| left.min(*least));
+        }
+        Self(least)
+    }
+
+    /// How many instances of a type fit in.
+    pub(crate) fn room(&self, kind: &InstanceType) -> u32 {
+        let units = Counts::ALL.map(|unit| unit.units(kind));
+        let rooms = self.0.iter().zip(units).filter(|(left, units)| **left != u32::MAX && *units > 0);
+        rooms.map(|(left, units)| left / units).min().unwrap_or(u32::MAX)
     }
 }
 
@@ -116,8 +140,8 @@ pub fn search(
         })
         .collect();
     let quotas = quotas(signals);
-    let left = |set: &[QuotaId]| set.iter().filter_map(|q| quotas.get(q)).map(|q| q.left()).min();
-    let lefts: Vec<u32> = catalogue.quota_sets.iter().map(|set| left(set).unwrap_or(u32::MAX)).collect();
+    let left = |id: &QuotaId| quotas.get(id).map(|quota| quota.left());
+    let lefts: Vec<Least> = catalogue.quota_sets.iter().map(|set| Least::of(set, left)).collect();
     let closed = catalogue.mark(memory.closed_scopes(now).map(|(scope, _)| scope));
     let probing = catalogue.mark(memory.probing_scopes(now));
     let notes = Notes::new(catalogue, signals);
@@ -149,7 +173,7 @@ pub fn search(
             Some(Rule::SoldOut)
         } else if closed.has(n, row) {
             Some(Rule::Closed)
-        } else if lefts[row.quotas as usize] < catalogue.types[row.kind as usize].vcpus {
+        } else if lefts[row.quotas as usize].room(&catalogue.types[row.kind as usize]) == 0 {
             Some(Rule::Quota)
         } else {
             None
@@ -209,8 +233,8 @@ pub(crate) fn needs_prices(limits: &Limits) -> Option<&'static str> {
 
 fn quotas(signals: &[Signal]) -> BTreeMap<QuotaId, Quota> {
     let quota = |signal: &Signal| match signal {
-        Signal::Quota { id, limit_vcpus: Some(limit), used_vcpus } => {
-            Some((id.clone(), Quota { limit: *limit, used: *used_vcpus }))
+        Signal::Quota { id, limit: Some(limit), used } => {
+            Some((id.clone(), Quota { limit: *limit, used: *used }))
         }
         _ => None,
     };
@@ -244,6 +268,11 @@ impl Search {
         &self.catalogue
     }
 
+    /// What the machine of a row is.
+    pub(crate) fn kind(&self, row: &Row) -> &InstanceType {
+        &self.catalogue.types[row.kind as usize]
+    }
+
     /// The candidates of a market by row, best first, each with the price by which it is ranked.
     pub(crate) fn ranked(&self, market: Market) -> &Ranking {
         match market {
@@ -269,7 +298,7 @@ impl Search {
         self.probing.has(n, &self.catalogue.rows()[n])
     }
 
-    /// What the quotas have left, in vCPUs, where somebody knows.
+    /// What the quotas have left, each in its unit, where somebody knows.
     pub(crate) fn quotas_left(&self) -> BTreeMap<QuotaId, u32> {
         self.quotas.iter().map(|(id, quota)| (id.clone(), quota.left())).collect()
     }
@@ -467,14 +496,14 @@ mod tests {
         let sold_out = Offer { availability: Availability::SoldOut, ..spot("sold-out", 1) };
         let catalogue =
             Catalogue::new(vec![sold_out, spot("closed", 1), spot("open", 3), vcpus(spot("large", 2), 8)]);
-        let quota = Signal::Quota { id: "us-east-1/spot".into(), limit_vcpus: Some(10), used_vcpus: 4 };
+        let quota = Signal::Quota { id: "us-east-1/spot".into(), limit: Some(10), used: 4 };
         let look = |now| search(&catalogue, std::slice::from_ref(&quota), &Spec::new(1), &memory, now);
         let found = look(NOW);
         assert_eq!(names(&found), ["open"]);
         let why = |name| found.explain(&id(name)).unwrap().unwrap_err().why;
         assert_eq!(why("sold-out"), Why::SoldOut);
         assert!(matches!(why("closed"), Why::Closed { scope: Scope::Offer(_), .. }));
-        assert!(matches!(why("large"), Why::Quota { used_vcpus: 4, needs_vcpus: 8, .. }));
+        assert!(matches!(why("large"), Why::Quota { used: 4, needs: 8, .. }));
         let later = look(NOW + Duration::from_secs(180));
         assert_eq!(names(&later), ["closed", "open"]);
         assert_eq!(later.candidates().map(|c| c.probe).collect::<Vec<_>>(), [true, false]);

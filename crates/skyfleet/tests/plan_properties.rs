@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use skyfleet::core::{
-    Arch, Availability, Error, ErrorKind, InstanceType, Market, Offer, OfferId, Price, QuotaId, Scope,
-    Signal, Timestamp, Usd, UsdPerHour,
+    Arch, Availability, Draw, Error, ErrorKind, Gpu, InstanceType, Market, Offer, OfferId, Price, QuotaId,
+    Scope, Signal, Timestamp, Usd, UsdPerHour,
 };
 use skyfleet::{
     CapacityMemory, Catalogue, Fulfilment, MarketMix, Plan, Search, Spec, Terms, ZoneMode, plan, search,
@@ -33,19 +33,27 @@ fn offer() -> impl Strategy<Value = Offer> {
                     vcpus,
                     memory_mib: 4_096 * vcpus,
                     arch: if kind == 5 { Arch::Arm64 } else { Arch::X86_64 },
-                    gpu: None,
+                    gpu: (kind == GPU_KIND).then(|| Gpu { model: "T4".into(), count: 3, memory_mib: 16_384 }),
                     local_ssd_gib: 0,
                 }),
                 zone: format!("{region}z{zone}").into(),
                 market,
                 price: price.map_or(Price::Unknown, Price::Known),
                 availability,
-                quotas: [format!("{region}/{market}").into(), format!("{region}/family{}", kind % 2).into()]
-                    .into(),
+                quotas: draws(&region, market, kind),
                 region: region.into(),
             }
         },
     )
+}
+
+/// The kind of type that has GPUs, and draws on a quota that counts them.
+const GPU_KIND: u32 = 4;
+
+fn draws(region: &str, market: Market, kind: u32) -> Arc<[Draw]> {
+    let vcpus = [format!("{region}/{market}"), format!("{region}/family{}", kind % 2)].map(Draw::vcpus);
+    let gpus = (kind == GPU_KIND).then(|| Draw::gpus(format!("{region}/gpus")));
+    vcpus.into_iter().chain(gpus).collect()
 }
 
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
@@ -53,11 +61,11 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
 }
 
 fn signal() -> impl Strategy<Value = Signal> {
-    let quota = (0..3u8, 0..4usize, prop::option::weighted(0.9, 0..200u32), 0..40u32).prop_map(
-        |(region, which, limit_vcpus, used_vcpus)| Signal::Quota {
-            id: format!("r{region}/{}", ["spot", "on-demand", "family0", "family1"][which]).into(),
-            limit_vcpus,
-            used_vcpus,
+    let quota = (0..3u8, 0..5usize, prop::option::weighted(0.9, 0..200u32), 0..40u32).prop_map(
+        |(region, which, limit, used)| Signal::Quota {
+            id: format!("r{region}/{}", ["spot", "on-demand", "family0", "family1", "gpus"][which]).into(),
+            limit,
+            used,
         },
     );
     prop_oneof![
@@ -141,7 +149,7 @@ fn memory() -> impl Strategy<Value = CapacityMemory> {
         0 => Scope::Offer(offer.id()),
         1 => Scope::TypeInZone(offer.instance_type.name.clone(), offer.zone),
         2 => Scope::Zone(offer.zone),
-        3 => Scope::Quota(offer.quotas[1].clone()),
+        3 => Scope::Quota(offer.quotas[1].quota.clone()),
         4 => Scope::MarketInRegion(offer.market, offer.region),
         _ => Scope::Region(offer.region),
     });
@@ -161,7 +169,7 @@ fn lies_in(offer: &Offer, scope: &Scope) -> bool {
         Scope::Offer(id) => *id == offer.id(),
         Scope::TypeInZone(name, zone) => *name == offer.instance_type.name && *zone == offer.zone,
         Scope::Zone(zone) => *zone == offer.zone,
-        Scope::Quota(id) => offer.quotas.contains(id),
+        Scope::Quota(id) => offer.draws().any(|(quota, _)| quota == id),
         Scope::MarketInRegion(market, region) => *market == offer.market && *region == offer.region,
         Scope::Region(region) => *region == offer.region,
         Scope::Account => true,
@@ -212,20 +220,20 @@ fn check(plan: &Plan, found: &Search, spec: &Spec, count: u32, terms: &Terms, si
             assert!(pool.price_max.is_none() || (terms.bids && lot.market == Market::Spot));
             zones.insert(&offer.zone);
             dearest = dearest.zip(worst_price(found, spec, terms, &pool.offer)).map(|(a, b)| a.max(b));
-            for id in offer.quotas.iter() {
+            for (id, units) in offer.draws() {
                 let largest = largest.entry(id).or_default();
-                *largest = u64::from(offer.instance_type.vcpus).max(*largest);
+                *largest = u64::from(units).max(*largest);
             }
         }
-        for (id, vcpus) in largest {
-            *used.entry(id.clone()).or_default() += vcpus * u64::from(lot.count);
+        for (id, units) in largest {
+            *used.entry(id.clone()).or_default() += units * u64::from(lot.count);
         }
         let extras = i128::from(terms.extras.micros());
         worst += dearest.map_or(0, |price| (i128::from(price) + extras) * i128::from(lot.count));
     }
     for signal in signals {
-        if let Signal::Quota { id, limit_vcpus: Some(limit), used_vcpus } = signal {
-            let left = u64::from(limit.saturating_sub(*used_vcpus));
+        if let Signal::Quota { id, limit: Some(limit), used: taken } = signal {
+            let left = u64::from(limit.saturating_sub(*taken));
             assert!(used.get(id).is_none_or(|used| *used <= left), "{id}: {used:?} of {left}");
         }
     }

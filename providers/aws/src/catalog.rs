@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use skyfleet_core::{
-    Availability, CapacitySearch, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, Price, QuotaId,
+    Availability, CapacitySearch, Draw, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, Price, QuotaId,
     Region, Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
 };
 
@@ -212,7 +212,7 @@ impl Catalogue {
                 if pools.is_empty() { Ok(()) } else { self.prices.refresh(region, &pools, names).await }
             },
         )?;
-        let mut quotas = BTreeMap::<QuotaId, Arc<[QuotaId]>>::new();
+        let mut quotas = BTreeMap::<QuotaId, Arc<[Draw]>>::new();
         let mut offers = Vec::new();
         for (zone, sold) in &shelf.zones {
             for kind in sold.iter().filter_map(|name| shelf.kinds.get(name)) {
@@ -236,7 +236,12 @@ impl Catalogue {
                         availability: Availability::Unknown,
                         quotas: quota.map_or_else(
                             || Arc::from([]),
-                            |id| quotas.entry(id.clone()).or_insert_with(|| Arc::from([id])).clone(),
+                            |id| {
+                                quotas
+                                    .entry(id.clone())
+                                    .or_insert_with(|| Arc::from([Draw::vcpus(id)]))
+                                    .clone()
+                            },
                         ),
                     });
                 }

@@ -115,10 +115,10 @@ pub(crate) async fn signals(
             let limits = quotas.iter().map(|(_, code, _)| limit(client, region, code));
             let in_use = client.in_use(region, spot_only.then_some(Market::Spot));
             let (used, limits) = futures::try_join!(in_use, futures::future::try_join_all(limits))?;
-            let told = quotas.iter().zip(limits).map(|((id, code, market), limit_vcpus)| Signal::Quota {
+            let told = quotas.iter().zip(limits).map(|((id, code, market), limit)| Signal::Quota {
                 id: (*id).clone(),
-                limit_vcpus,
-                used_vcpus: used_of(&used, code, *market, &*vcpus),
+                limit,
+                used: used_of(&used, code, *market, &*vcpus),
             });
             Ok::<_, skyfleet_core::Error>(told.collect::<Vec<_>>())
         }

@@ -136,10 +136,11 @@ fn eviction_rate(scarcity: Scarcity) -> u32 {
 }
 
 fn quotas(kernel: &mut Kernel, offers: &[&Offer], _query: &SignalQuery) -> Vec<Signal> {
-    let ids: BTreeSet<&QuotaId> = offers.iter().flat_map(|offer| offer.quotas.iter()).collect();
+    let ids: BTreeSet<&QuotaId> =
+        offers.iter().flat_map(|offer| offer.quotas.iter()).map(|draw| &draw.quota).collect();
     let told = ids.into_iter().filter_map(|id| {
-        let (limit, used_vcpus) = kernel.quota(id.as_str())?;
-        Some(Signal::Quota { id: id.clone(), limit_vcpus: Some(limit), used_vcpus })
+        let (limit, used) = kernel.quota(id.as_str())?;
+        Some(Signal::Quota { id: id.clone(), limit: Some(limit), used })
     });
     told.collect()
 }

@@ -106,9 +106,9 @@ pub(crate) fn shortfall(rules: &Rules, market: Market, region: &Region, why: &Cl
             (ErrorKind::NoCapacity, message, codes.restricted)
         }
         // The account's limit; waiting does not help.
-        Closed::Quota { id, limit, used, needed } => {
+        Closed::Quota { id, counts, limit, used, needed } => {
             let message = format!(
-                "the quota {id} has {used} of {limit} vCPUs in use, one more instance takes {needed}"
+                "the quota {id} has {used} of {limit} {counts} in use, one more instance takes {needed}"
             );
             (ErrorKind::QuotaExceeded, message, codes.quota(market))
         }
@@ -129,7 +129,7 @@ pub(crate) fn shortfall(rules: &Rules, market: Market, region: &Region, why: &Cl
 mod tests {
     use std::time::Duration;
 
-    use skyfleet_core::{OfferId, Scope, UsdPerHour};
+    use skyfleet_core::{Counts, OfferId, Scope, UsdPerHour};
     use skyfleet_simcloud::Cloud;
     use skyfleet_simcloud::limits::Throttle;
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_shortfall_closes_no_more_than_it_names() {
-        let quota = Closed::Quota { id: "us-east-1/L-34B43A08".into(), limit: 5, used: 4, needed: 2 };
+        let quota = Closed::Quota { id: "us-east-1/L-34B43A08".into(), counts: Counts::Vcpus, limit: 5, used: 4, needed: 2 };
         let max = UsdPerHour::from_micros(1);
         let type_in_zone = Scope::TypeInZone("m7g.large".into(), "us-east-1a".into());
         for (why, kind, scope, code) in [

@@ -94,6 +94,7 @@ pub(crate) fn whose<'a>(selector: &'a Selector, place: &'a Place) -> Whose<'a> {
         owner: Some(selector.owner.as_str()),
         fleet: selector.fleet.as_ref().map(|fleet| fleet.as_str()),
         region: place.region(),
+        zone: None,
     }
 }
 
@@ -117,6 +118,7 @@ fn order(kernel: &Kernel, request: &LaunchRequest) -> std::result::Result<Order,
         tags,
         native_expiry,
         name_prefix: format!("{}-{}", request.token.owner(), request.token.fleet()),
+        names: Vec::new(),
     })
 }
 

@@ -199,7 +199,7 @@ async fn a_full_quota_is_told_apart_from_an_empty_pool() {
     on_each_cloud(async |bed: Bed| {
         let request = bed.request(Market::Spot, 5).await;
         let offer = bed.pools(Market::Spot).await.remove(0);
-        let quota = offer.quotas.first().expect("a spot offer draws on a quota").to_string();
+        let quota = offer.quotas.first().expect("a spot offer draws on a quota").quota.to_string();
         let (region, name) = quota.split_once('/').unwrap();
         let limit = offer.instance_type.vcpus * 2;
         bed.fault(&format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":{limit}}}"#));
@@ -297,7 +297,7 @@ async fn a_long_teardown_paces_itself_and_only_its_first_call_is_refused() {
     let bed = bed(Cloud::Gcp);
     let mut request = bed.request(Market::OnDemand, 1_000).await;
     let offer = bed.pools(Market::OnDemand).await.remove(0);
-    for quota in offer.quotas.iter() {
+    for (quota, _) in offer.draws() {
         let (region, name) = quota.as_str().split_once('/').unwrap();
         bed.fault(&format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":100000}}"#));
     }

@@ -26,7 +26,7 @@ async fn a_big_fleet_comes_up_and_goes() {
     let mut offers = provider.offers(&query).await.unwrap();
     let region = offers[0].region.clone();
     offers.retain(|offer| offer.region == region);
-    for quota in offers.iter().flat_map(|offer| offer.quotas.iter()) {
+    for (quota, _) in offers.iter().flat_map(|offer| offer.draws()) {
         let (region, name) = quota.as_str().split_once('/').unwrap();
         let fault = format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":10000000}}"#);
         provider.world().inject(serde_json::from_str(&fault).unwrap()).unwrap();

@@ -165,6 +165,7 @@ pub(crate) fn buy(
         interface_tags: blueprint.interface_tags.clone(),
         native_expiry: None,
         name_prefix: String::new(),
+        names: Vec::new(),
     };
     let mut launches = Vec::new();
     let (mut left, most) = (count, kernel.rules().launch_max);

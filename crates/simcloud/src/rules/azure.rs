@@ -38,6 +38,7 @@ pub(super) fn azure() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(5_000),
         },
+        stops_spot: true,
         address_stays: true,
         launch_max: 10_000,
         terminate_max: 100,

@@ -38,6 +38,7 @@ pub(super) fn neutral() -> Rules {
             address: UsdPerHour::from_micros(5_000),
             address_spot: UsdPerHour::from_micros(5_000),
         },
+        stops_spot: false,
         address_stays: true,
         launch_max: 10_000,
         terminate_max: 1_000,

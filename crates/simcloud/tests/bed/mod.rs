@@ -70,6 +70,7 @@ impl Bed {
             tags,
             native_expiry: None,
             name_prefix: "ada-words".to_owned(),
+            names: Vec::new(),
         }
     }
 

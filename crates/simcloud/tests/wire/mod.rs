@@ -165,6 +165,7 @@ pub(crate) fn buy(
         interface_tags: tags,
         native_expiry: None,
         name_prefix: "w".to_owned(),
+        names: Vec::new(),
     };
     let call = Call::write("Test", order.region.as_str(), count);
     let bought = world.call(call, |kernel| kernel.launch(&order)).unwrap();

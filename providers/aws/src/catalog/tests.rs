@@ -160,7 +160,7 @@ async fn the_signals_of_an_offer_are_its_price_its_quota_and_what_comes_beside()
             if *o == offer && *p == price && *t <= at)),
         "{signals:?}"
     );
-    let quota = Signal::Quota { id: "us-east-1/L-34B43A08".into(), limit_vcpus: Some(64), used_vcpus: 0 };
+    let quota = Signal::Quota { id: "us-east-1/L-34B43A08".into(), limit: Some(64), used: 0 };
     assert!(signals.contains(&quota), "{signals:?}");
     let extras = Signal::Extras {
         region: "us-east-1".into(),

@@ -58,7 +58,7 @@ pub(crate) fn scores(request: &Request<'_>) -> Result<String, Refusal> {
                     let machines = asked.machines(offer);
                     *share += f64::from(kernel.room_of(&offer.id())) / machines as f64;
                     needed = needed.min(machines.saturating_mul(u64::from(offer.instance_type.vcpus)));
-                    let quotas = offer.quotas.iter().filter_map(|quota| kernel.quota(quota.as_str()));
+                    let quotas = offer.draws().filter_map(|(quota, _)| kernel.quota(quota.as_str()));
                     limit = quotas.map(|(limit, _)| u64::from(limit)).max().unwrap_or(0).max(limit);
                 }
             }
