@@ -27,6 +27,8 @@ mod event;
 /// What goes wrong on purpose.
 pub mod fault;
 mod fixture;
+#[cfg(feature = "server")]
+mod gcp;
 mod kernel;
 mod launch;
 mod ledger;
@@ -77,7 +79,7 @@ pub use order::{Bought, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerOptions, Urls, aws_actions};
+pub use server::{Server, ServerOptions, Urls, aws_actions, gcp_methods};
 pub use tags::Tags;
 pub use trouble::FaultId;
 pub use view::{Leftover, MachineView, Whose};

@@ -19,8 +19,10 @@ use crate::world::World;
 
 mod admin;
 mod aws;
+mod gcp;
 mod imds;
 mod listen;
+mod reply;
 mod share;
 mod signature;
 mod signature_v2;
@@ -101,6 +103,12 @@ pub fn aws_actions() -> Vec<&'static str> {
     crate::aws::action::names()
 }
 
+/// The methods of Compute Engine, and of the services beside it, that a server answers, in the order
+/// of their names.
+pub fn gcp_methods() -> Vec<&'static str> {
+    crate::gcp::method::names()
+}
+
 /// The simulated clouds on the wire: three worlds by one clock, each behind its cloud's own
 /// protocol, and an admin face over all of them. It listens on the loopback interface only.
 ///
@@ -150,7 +158,7 @@ impl Server {
         let faces = [
             (admin, admin::router(Arc::new(desk)).merge(imds::router(&metadata))),
             (aws, aws::router(&worlds.aws, &credentials)),
-            (gcp, unsimulated::gcp()),
+            (gcp, gcp::router(&worlds.gcp, &credentials)),
             (azure, unsimulated::azure()),
         ];
         let (stop, stopped) = oneshot::channel();

@@ -75,6 +75,7 @@ async fn reset(State(admin): State<Arc<Admin>>) -> Json<Value> {
         world.reset();
     }
     admin.worlds.aws.reset();
+    admin.worlds.gcp.reset();
     *log = events::Log::default();
     Json(json!({ "reset": true }))
 }

@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use crate::catalog::Cloud;
 use crate::credential::Credential;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::server::reply::Reply;
 use crate::server::signature::Signature;
 use crate::server::signature_v2;
 
@@ -51,13 +51,6 @@ enum Service {
     Json,
 }
 
-/// What goes back, once the delay is over.
-enum Reply {
-    Whole(Response),
-    /// The connection closes without an answer.
-    Lost,
-}
-
 pub(crate) fn router(face: &Face, credentials: &[Credential]) -> Router {
     let regions = face.look(|kernel, _| kernel.regions());
     let keys = credentials.iter().filter(|credential| credential.cloud == Cloud::Aws);
@@ -75,33 +68,11 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         let message = format!("The request is longer than {BODY_BYTES_MAX} bytes.");
-        return match front.refuse(Service::Ec2, coded(413, "RequestEntityTooLarge", message), None) {
-            Reply::Whole(response) => response,
-            Reply::Lost => lose(),
-        };
+        let refused = front.refuse(Service::Ec2, coded(413, "RequestEntityTooLarge", message), None);
+        return refused.send(Duration::ZERO).await;
     };
     let (reply, delay) = front.answer(&head, &body);
-    if !delay.is_zero() {
-        wait(delay).await;
-    }
-    match reply {
-        Reply::Whole(response) => response,
-        Reply::Lost => lose(),
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a slow answer is slow for the caller, whatever the world's clock"
-)]
-async fn wait(delay: Duration) {
-    tokio::time::sleep(delay).await;
-}
-
-/// Ends the task of the connection, and with it the connection, without an answer: what a caller
-/// sees when an answer gets lost. Nothing is printed, and the server lives on.
-fn lose() -> ! {
-    resume_unwind(Box::new("an answer was lost on purpose"))
+    reply.send(delay).await
 }
 
 impl Front {

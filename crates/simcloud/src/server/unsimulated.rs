@@ -4,20 +4,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// Compute Engine: each request gets its error envelope.
-pub(crate) fn gcp() -> Router {
-    Router::new().fallback(async |request: Request| {
-        refuse("gcp", &request, |message| {
-            json!({ "error": {
-                "code": 501,
-                "message": message,
-                "errors": [{ "message": message, "domain": "global", "reason": "notImplemented" }],
-                "status": "UNIMPLEMENTED",
-            } })
-        })
-    })
-}
-
 /// Azure Resource Manager: each request gets its error envelope.
 pub(crate) fn azure() -> Router {
     Router::new().fallback(async |request: Request| {

@@ -1,15 +1,15 @@
 use skyfleet_core::Result;
 
-use crate::aws::Face;
 use crate::catalog::{Catalog, Cloud};
 use crate::server::{CLOUDS, ServerOptions, share};
 use crate::world::{World, WorldOptions};
+use crate::{aws, gcp};
 
 /// A world for each cloud, and what the faces keep beside it.
 #[derive(Clone, Debug)]
 pub(crate) struct Worlds {
-    pub(crate) aws: Face,
-    pub(crate) gcp: World,
+    pub(crate) aws: aws::Face,
+    pub(crate) gcp: gcp::Face,
     pub(crate) azure: World,
 }
 
@@ -17,7 +17,7 @@ impl Worlds {
     /// One clock and one seed for all; each has its own share of the scenario and of the regions.
     pub(crate) fn new(options: &ServerOptions) -> Result<Self> {
         let catalogs = CLOUDS.map(Catalog::of);
-        let [aws, gcp, azure] = share::scenario(&options.scenario, &catalogs)?;
+        let [for_aws, for_gcp, for_azure] = share::scenario(&options.scenario, &catalogs)?;
         let [in_aws, in_gcp, in_azure] = share::regions(&options.regions, &catalogs)?;
         let world = |cloud, scenario, regions| {
             World::new(WorldOptions {
@@ -31,9 +31,9 @@ impl Worlds {
             })
         };
         Ok(Self {
-            aws: Face::new(world(Cloud::Aws, aws, in_aws)?),
-            gcp: world(Cloud::Gcp, gcp, in_gcp)?,
-            azure: world(Cloud::Azure, azure, in_azure)?,
+            aws: aws::Face::new(world(Cloud::Aws, for_aws, in_aws)?),
+            gcp: gcp::Face::new(world(Cloud::Gcp, for_gcp, in_gcp)?),
+            azure: world(Cloud::Azure, for_azure, in_azure)?,
         })
     }
 
@@ -41,7 +41,7 @@ impl Worlds {
     pub(crate) fn of(&self, cloud: Cloud) -> Option<&World> {
         match cloud {
             Cloud::Aws => Some(&self.aws.world),
-            Cloud::Gcp => Some(&self.gcp),
+            Cloud::Gcp => Some(&self.gcp.world),
             Cloud::Azure => Some(&self.azure),
             Cloud::Neutral => None,
         }
@@ -49,6 +49,6 @@ impl Worlds {
 
     /// All of them, in the order of the clouds' ports.
     pub(crate) fn all(&self) -> [(Cloud, &World); 3] {
-        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp), (Cloud::Azure, &self.azure)]
+        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp.world), (Cloud::Azure, &self.azure)]
     }
 }

@@ -1,0 +1,14 @@
+use std::collections::BTreeMap;
+
+use crate::gcp::operation::Operations;
+
+/// What Compute Engine keeps beside the world. Each part is in the file of the methods that change
+/// it.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// How many numbers were given: ids of resources that the world does not number.
+    pub(crate) numbers: u64,
+    pub(crate) operations: Operations,
+    /// Ids of resources by path, once given: `zones/z/disks/d`.
+    pub(crate) ids: BTreeMap<String, u64>,
+}
