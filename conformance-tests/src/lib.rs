@@ -60,6 +60,10 @@ mod report;
 mod runner;
 mod search;
 mod secrets;
+/// What the suite can provoke in a world of skyfleet-simcloud, for every provider that is tested
+/// against one: such a test only says how to connect. (Feature `simcloud`.)
+#[cfg(feature = "simcloud")]
+pub mod simcloud;
 mod suite;
 mod teardown;
 mod world;
