@@ -1,10 +1,9 @@
 //! `skyfleet doctor`: whether the fleet of the config could be had, asked beforehand.
 
 use serde_json::{Value, json};
-#[cfg(feature = "aws")]
 use skyfleet::{MarketMix, Spec};
-#[cfg(feature = "aws")]
 use skyfleet_core::Market;
+use skyfleet_core::doctor::{DoctorReport, Wanted};
 
 use crate::args::{Common, DoctorArgs};
 use crate::exit::{Exit, Failure};
@@ -65,9 +64,7 @@ pub(crate) async fn doctor(common: &Common, args: DoctorArgs, output: &mut Outpu
 }
 
 async fn examine(fleet: &Opened) -> Findings {
-    #[cfg(feature = "aws")]
-    if let Some(aws) = fleet.provider_as::<skyfleet_aws::AwsProvider>() {
-        let report = aws.doctor(&wanted(&fleet.config().spec)).await;
+    if let Some(report) = by_the_provider(fleet, &wanted(&fleet.config().spec)).await {
         let lines = report.lines().into_iter().map(|line| Finding {
             verdict: line.verdict.to_string(),
             area: line.area,
@@ -104,11 +101,27 @@ async fn examine(fleet: &Opened) -> Findings {
     Findings { lines, report: Value::Null }
 }
 
+/// What the provider's own doctor says, where it has one.
+#[cfg_attr(
+    not(any(feature = "aws", feature = "gcp")),
+    expect(unused_variables, reason = "the simulated cloud has no doctor")
+)]
+async fn by_the_provider(fleet: &Opened, wanted: &Wanted) -> Option<DoctorReport> {
+    #[cfg(feature = "aws")]
+    if let Some(aws) = fleet.provider_as::<skyfleet_aws::AwsProvider>() {
+        return Some(aws.doctor(wanted).await);
+    }
+    #[cfg(feature = "gcp")]
+    if let Some(gcp) = fleet.provider_as::<skyfleet_gcp::GcpProvider>() {
+        return Some(gcp.doctor(wanted).await);
+    }
+    None
+}
+
 /// The fleet of the config, as far as it matters to an account.
-#[cfg(feature = "aws")]
-fn wanted(spec: &Spec) -> skyfleet_aws::Wanted {
+fn wanted(spec: &Spec) -> Wanted {
     let need = &spec.need;
-    skyfleet_aws::Wanted {
+    Wanted {
         regions: need.regions.clone(),
         instance_types: need.types.clone(),
         vcpus: need.vcpus.unwrap_or(1),

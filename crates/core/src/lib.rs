@@ -11,11 +11,14 @@
 //! | words for things | [`Offer`], [`Draw`], [`InstanceType`], [`Instance`], [`Market`], [`Usd`], [`UsdPerHour`], the ids |
 //! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
 //! | behaviour added around any provider | [`layers`] |
+//! | whether a fleet could be had, said beforehand | [`doctor`] |
+//! | reading a provider's own table of the config | [`settings`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
 
 mod capability;
 mod capacity_search;
 mod clock;
+pub mod doctor;
 mod error;
 mod fleet_launch;
 mod id;
@@ -28,6 +31,7 @@ mod offer;
 mod preemption_handling;
 mod provider;
 mod quota;
+pub mod settings;
 pub mod tag;
 mod teardown;
 

@@ -1,11 +1,10 @@
-use std::net::IpAddr;
-
-use skyfleet_core::{Error, ErrorKind, Region, Result};
+use skyfleet_core::settings::{At, Cidr, Endpoint, Keys};
+use skyfleet_core::{Region, Result};
 use toml::Value;
 
 mod named;
 
-pub use named::{Cidr, Named};
+pub use named::Named;
 
 /// The settings below `[providers.aws]`. All of them have defaults, and none is a credential: those
 /// come from the AWS SDK's own standard chain (environment, shared files, SSO, web identity,
@@ -88,25 +87,28 @@ impl Default for Settings {
     }
 }
 
-const KEYS: [&str; 14] = [
-    "regions",
-    "profile",
-    "endpoint_url",
-    "vpc",
-    "subnets",
-    "security_groups",
-    "key_name",
-    "ssh_cidr",
-    "instance_profile",
-    "image",
-    "kms_key",
-    "metadata_hop_limit",
-    "queue_url",
-    "placement_scores",
-];
-
-/// What shows in the name of a credential, whichever tool it was copied from.
-const SECRETS: [&str; 5] = ["access_key", "secret", "token", "password", "credential"];
+const KEYS: Keys = Keys {
+    provider: "aws",
+    known: &[
+        "regions",
+        "profile",
+        "endpoint_url",
+        "vpc",
+        "subnets",
+        "security_groups",
+        "key_name",
+        "ssh_cidr",
+        "instance_profile",
+        "image",
+        "kms_key",
+        "metadata_hop_limit",
+        "queue_url",
+        "placement_scores",
+    ],
+    credentials: "they come from the AWS SDK's standard chain \
+         (AWS_ACCESS_KEY_ID and its sisters, `aws configure`, SSO, or the role of the machine); \
+         `profile` chooses one of them",
+};
 
 impl Settings {
     /// Reads the table.
@@ -116,24 +118,24 @@ impl Settings {
     pub fn parse(table: &toml::Table) -> Result<Self> {
         let mut settings = Self::default();
         for (key, value) in table {
-            let at = At(key);
+            let at = KEYS.at(key);
             match key.as_str() {
-                "regions" => settings.regions = at.regions(value)?,
+                "regions" => settings.regions = at.regions(value, is_region, "us-east-1")?,
                 "profile" => settings.profile = Some(at.word(value)?),
-                "endpoint_url" => settings.endpoint_url = Some(at.url(value)?),
-                "vpc" => settings.vpc = Some(at.named(value, "vpc")?),
-                "subnets" => settings.subnets = at.all_named(value, "subnet")?,
-                "security_groups" => settings.security_groups = at.all_named(value, "sg")?,
+                "endpoint_url" => settings.endpoint_url = Some(url(at, value)?),
+                "vpc" => settings.vpc = Some(named(at, value, "vpc")?),
+                "subnets" => settings.subnets = all_named(at, value, "subnet")?,
+                "security_groups" => settings.security_groups = all_named(at, value, "sg")?,
                 "key_name" => settings.key_name = Some(at.word(value)?),
-                "ssh_cidr" => {
-                    let cidr = at.text(value)?.parse().map_err(|wrong| at.wrong(wrong))?;
-                    settings.ssh_cidr = Some(cidr);
-                }
+                "ssh_cidr" => settings.ssh_cidr = Some(at.parsed(value)?),
                 "instance_profile" => settings.instance_profile = Some(at.word(value)?),
-                "image" => settings.image = Some(at.named(value, "ami")?),
+                "image" => settings.image = Some(named(at, value, "ami")?),
                 "kms_key" => settings.kms_key = Some(at.word(value)?),
-                "metadata_hop_limit" => settings.metadata_hop_limit = at.hops(value)?,
-                "queue_url" => settings.queue_url = Some(at.url(value)?),
+                "metadata_hop_limit" => {
+                    // 1 to 64: EC2's service model, `HttpPutResponseHopLimit`.
+                    settings.metadata_hop_limit = u8::try_from(at.number(value, 1..=64)?).unwrap_or(1);
+                }
+                "queue_url" => settings.queue_url = Some(url(at, value)?),
                 "placement_scores" => settings.placement_scores = at.flag(value)?,
                 _ => return Err(at.unknown()),
             }
@@ -144,7 +146,7 @@ impl Settings {
 
     /// What each setting allows by itself, and all of them together do not.
     fn check(&self) -> Result<()> {
-        let ssh = At("ssh_cidr");
+        let ssh = KEYS.at("ssh_cidr");
         if self.ssh_cidr.is_some() && self.key_name.is_none() {
             return Err(ssh.wrong("nobody could log in: set `key_name` too, or leave both out"));
         }
@@ -156,103 +158,17 @@ impl Settings {
     }
 }
 
-/// Reads the value of one key.
-struct At<'a>(&'a str);
+fn url(at: At<'_>, value: &Value) -> Result<String> {
+    Ok(at.parsed::<Endpoint>(value)?.into())
+}
 
-impl At<'_> {
-    /// An error about this key. Values are quoted by the callers that know them to be no secret.
-    fn wrong(&self, message: impl std::fmt::Display) -> Error {
-        let key = self.0;
-        Error::new(ErrorKind::InvalidConfig, format!("the setting {key:?}: {message}"))
-            .with("key", format!("providers.aws.{key}"))
-    }
+fn named(at: At<'_>, value: &Value, prefix: &'static str) -> Result<Named> {
+    Named::parse(at.text(value)?, prefix).map_err(|wrong| at.wrong(wrong))
+}
 
-    fn unknown(&self) -> Error {
-        let key = self.0;
-        let plain = key.to_lowercase().replace('-', "_");
-        let message = if SECRETS.iter().any(|secret| plain.contains(secret)) {
-            "credentials never stand in a config: they come from the AWS SDK's standard chain \
-             (AWS_ACCESS_KEY_ID and its sisters, `aws configure`, SSO, or the role of the machine); \
-             `profile` chooses one of them"
-                .to_owned()
-        } else {
-            format!("there is no setting {key:?}; {}", suggest(key))
-        };
-        Error::new(ErrorKind::InvalidConfig, message).with("key", format!("providers.aws.{key}"))
-    }
-
-    fn text<'a>(&self, value: &'a Value) -> Result<&'a str> {
-        value.as_str().ok_or_else(|| self.wrong(format!("a text is wanted, not {}", kind(value))))
-    }
-
-    /// A text that is not empty.
-    fn word(&self, value: &Value) -> Result<String> {
-        match self.text(value)?.trim() {
-            "" => Err(self.wrong("it is empty: leave it out")),
-            word => Ok(word.to_owned()),
-        }
-    }
-
-    fn texts<'a>(&self, value: &'a Value) -> Result<Vec<&'a str>> {
-        let wanted = || self.wrong(format!("a list of texts is wanted, not {}", kind(value)));
-        value.as_array().ok_or_else(wanted)?.iter().map(|item| self.text(item)).collect()
-    }
-
-    fn flag(&self, value: &Value) -> Result<bool> {
-        value.as_bool().ok_or_else(|| self.wrong(format!("true or false is wanted, not {}", kind(value))))
-    }
-
-    fn hops(&self, value: &Value) -> Result<u8> {
-        let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
-        // 1 to 64: EC2's service model, `HttpPutResponseHopLimit`.
-        number
-            .filter(|hops| (1..=64).contains(hops))
-            .ok_or_else(|| self.wrong("a whole number from 1 to 64 is wanted"))
-    }
-
-    fn regions(&self, value: &Value) -> Result<Vec<Region>> {
-        let mut regions = Vec::new();
-        for name in self.texts(value)? {
-            if !is_region(name) {
-                return Err(self.wrong(format!("{name:?} is no region; they look like \"us-east-1\"")));
-            }
-            regions.push(Region::from(name));
-        }
-        regions.sort();
-        regions.dedup();
-        Ok(regions)
-    }
-
-    fn named(&self, value: &Value, prefix: &'static str) -> Result<Named> {
-        Named::parse(self.text(value)?, prefix).map_err(|wrong| self.wrong(wrong))
-    }
-
-    fn all_named(&self, value: &Value, prefix: &'static str) -> Result<Vec<Named>> {
-        let texts = self.texts(value)?.into_iter();
-        texts.map(|text| Named::parse(text, prefix).map_err(|wrong| self.wrong(wrong))).collect()
-    }
-
-    /// Over the network only what is encrypted; on this machine anything.
-    fn url(&self, value: &Value) -> Result<String> {
-        let text = self.text(value)?.trim();
-        let url = reqwest::Url::parse(text).map_err(|error| self.wrong(format!("it is no URL: {error}")))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(self.wrong("a URL with a user or a password in it is not accepted"));
-        }
-        let host = url.host_str().unwrap_or_default();
-        let here = host == "localhost"
-            || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        match url.scheme() {
-            "https" => Ok(text.trim_end_matches('/').to_owned()),
-            "http" if here => Ok(text.trim_end_matches('/').to_owned()),
-            "http" => {
-                let wrong =
-                    format!("{host} is another machine: take https, requests are not sent there in the open");
-                Err(self.wrong(wrong))
-            }
-            scheme => Err(self.wrong(format!("{scheme:?} is no way to call a cloud: take https"))),
-        }
-    }
+fn all_named(at: At<'_>, value: &Value, prefix: &'static str) -> Result<Vec<Named>> {
+    let texts = at.texts(value)?.into_iter();
+    texts.map(|text| Named::parse(text, prefix).map_err(|wrong| at.wrong(wrong))).collect()
 }
 
 /// `us-east-1`, `ap-southeast-2`, `us-gov-west-1`: only the shape; whether there is one says EC2.
@@ -267,31 +183,10 @@ fn is_region(name: &str) -> bool {
     }
 }
 
-fn kind(value: &Value) -> String {
-    match value {
-        Value::String(_) => "a text".to_owned(),
-        Value::Integer(_) | Value::Float(_) => "a number".to_owned(),
-        Value::Boolean(_) => "true or false".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        other => format!("a {}", other.type_str()),
-    }
-}
-
-fn suggest(word: &str) -> String {
-    let known = KEYS.join(", ");
-    let near = KEYS
-        .iter()
-        .map(|known| (strsim::jaro_winkler(word, known), *known))
-        .filter(|(like, _)| *like > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((_, near)) => format!("did you mean {near:?}? Known: {known}"),
-        None => format!("known: {known}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use skyfleet_core::ErrorKind;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Settings> {
@@ -317,7 +212,7 @@ mod tests {
         let table: toml::Table = example.join("\n").parse().unwrap();
         let own = table["providers"]["aws"].as_table().unwrap();
         let documented = own.keys().map(String::as_str);
-        assert!(KEYS.iter().all(|key| own.contains_key(*key)), "{:?}", documented.collect::<Vec<_>>());
+        assert!(KEYS.known.iter().all(|key| own.contains_key(*key)), "{:?}", documented.collect::<Vec<_>>());
         // A group of one's own and `ssh_cidr` exclude each other.
         let mut own = own.clone();
         own.remove("security_groups");

@@ -4,18 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
-use skyfleet_core::{Clock, Error, ErrorKind, Market, QuotaId, Region, Result, SystemClock, TypeName};
+use skyfleet_core::doctor::{
+    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, RegionHealth, Verdict, Wanted, judge,
+};
+use skyfleet_core::{Clock, Counts, Error, ErrorKind, QuotaId, Region, Result, SystemClock, TypeName};
 
 use crate::catalog::Catalogue;
 use crate::client::Client;
 use crate::client::probe::Probe;
 use crate::{AwsProvider, quotas};
-
-mod report;
-
-pub use report::{
-    ClockHealth, DoctorReport, Identity, Line, PermissionHealth, QuotaHealth, RegionHealth, Verdict,
-};
 
 /// A signature is refused when its time is five minutes off (AWS Signature Version 4).
 const SKEW_MAX_S: i64 = 300;
@@ -26,23 +23,6 @@ const AT_ONCE: usize = 8;
 /// What stands for a machine when the fleet names no type.
 const USUAL_TYPE: &str = "m7g.large";
 
-/// The fleet that is to be had.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Only these regions; empty for all in scope.
-    pub regions: Vec<Region>,
-    /// Only these types; empty for any.
-    pub instance_types: Vec<TypeName>,
-    /// At least this many vCPUs on each machine.
-    pub vcpus: u32,
-    /// Whether each machine needs a GPU.
-    pub gpu: bool,
-    /// How many machines.
-    pub count: u32,
-    /// On which markets; empty for both.
-    pub markets: Vec<Market>,
-}
-
 impl AwsProvider {
     /// Examines the account for a fleet. What is wrong is in the report; nothing is changed.
     pub async fn doctor(&self, wanted: &Wanted) -> DoctorReport {
@@ -51,7 +31,7 @@ impl AwsProvider {
 }
 
 async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> DoctorReport {
-    let mut report = DoctorReport { needed: wanted.count, ..DoctorReport::default() };
+    let mut report = DoctorReport { provider: "aws", needed: wanted.count, ..DoctorReport::default() };
     let asked = SystemClock.now();
     let (caller, server) = client.caller().await;
     let answered = SystemClock.now();
@@ -70,7 +50,7 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
         ClockHealth { verdict, ahead_s: -skew }
     });
     match caller {
-        Ok(caller) => report.identity = Some(Identity { account: caller.account, arn: caller.arn }),
+        Ok(caller) => report.identity = Some(Identity { account: caller.account, caller: caller.arn }),
         Err(error) => {
             if error.kind() == ErrorKind::Unauthenticated {
                 report.refused = Some(error.to_string());
@@ -165,7 +145,7 @@ async fn quota_health(
     let mut sizes = BTreeMap::<QuotaId, u32>::new();
     for region in regions {
         for (name, vcpus) in machines(catalogue, region, wanted).await? {
-            for market in markets(wanted) {
+            for market in wanted.markets() {
                 if let Some(id) = quotas::quota_of(region, name.as_str(), market) {
                     let least = sizes.entry(id).or_insert(vcpus);
                     *least = vcpus.min(*least);
@@ -178,25 +158,28 @@ async fn quota_health(
     let mut found: Vec<QuotaHealth> = signals
         .into_iter()
         .filter_map(|signal| match signal {
-            skyfleet_core::Signal::Quota { id, limit_vcpus, used_vcpus } => {
+            skyfleet_core::Signal::Quota { id, limit, used } => {
                 let (region, code, market) = quotas::parts(&id)?;
-                let size = (*sizes.get(&id)?).max(1);
                 Some(QuotaHealth {
                     verdict: Verdict::Unclear,
                     region: region.to_string(),
                     code: code.to_owned(),
                     name: quotas::quota_name(code).unwrap_or_default(),
                     market,
-                    limit_vcpus,
-                    used_vcpus,
-                    machine_vcpus: size,
-                    machines: limit_vcpus.map(|limit| limit.saturating_sub(used_vcpus) / size),
+                    counts: Counts::Vcpus,
+                    limit,
+                    used,
+                    machine: (*sizes.get(&id)?).max(1),
+                    machines: None,
                 })
             }
             _ => None,
         })
         .collect();
-    report::judge(&mut found, wanted.count);
+    // A machine draws on one of them.
+    let kinds: Vec<_> =
+        (found.iter().enumerate()).map(|(place, quota)| vec![(place, quota.machine)]).collect();
+    judge(&mut found, &kinds, wanted.count);
     Ok(found)
 }
 
@@ -211,13 +194,6 @@ async fn machines(catalogue: &Catalogue, region: &Region, wanted: &Wanted) -> Re
     }
     let known = catalogue.sizes(region, &wanted.instance_types).await?;
     Ok(known.into_iter().map(|(name, size)| (name, size.max(vcpus))).collect())
-}
-
-fn markets(wanted: &Wanted) -> Vec<Market> {
-    match wanted.markets.as_slice() {
-        [] => vec![Market::Spot, Market::OnDemand],
-        markets => markets.to_vec(),
-    }
 }
 
 async fn permission(probe: Probe<'_>) -> PermissionHealth {

@@ -47,10 +47,8 @@ use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result};
 use catalog::Catalogue;
 use client::Client;
 pub use client::http_client;
-pub use config::{Cidr, Named, Settings};
-pub use doctor::{
-    ClockHealth, DoctorReport, Identity, Line, PermissionHealth, QuotaHealth, RegionHealth, Verdict, Wanted,
-};
+pub use config::{Named, Settings};
+pub use skyfleet_core::settings::Cidr;
 pub use notice::{MachineNotice, notice, notice_at};
 use whereabouts::Whereabouts;
 

@@ -2,12 +2,10 @@
 //! instances may be processes that see its files.
 
 use std::env;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use reqwest::Url;
-use skyfleet_core::{Clock, ScaledClock, SystemClock};
+use skyfleet_core::{Clock, ScaledClock, SystemClock, settings};
 
 use crate::config::Settings;
 
@@ -29,14 +27,7 @@ pub(crate) fn is_near(settings: &Settings, given: Option<&SdkConfig>) -> bool {
         Some(given) => given.endpoint_url().map(str::to_owned),
         None => of_environment(),
     });
-    named.is_some_and(|url| is_loopback(&url))
-}
-
-fn is_loopback(url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    named.is_some_and(|url| settings::is_near(&url))
 }
 
 /// The time that EC2 lives by: the machine's, unless a simulated one says otherwise.
@@ -58,17 +49,6 @@ mod tests {
 
     #[test]
     fn only_an_endpoint_of_this_computer_is_near() {
-        for (url, near) in [
-            ("http://127.0.0.1:4001", true),
-            ("http://localhost:4001", true),
-            ("http://[::1]:4001/", true),
-            ("http://127.9.9.9", true),
-            ("https://ec2.us-east-1.amazonaws.com", false),
-            ("https://127.0.0.1.example.com", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(is_loopback(url), near, "{url}");
-        }
         let settings =
             Settings { endpoint_url: Some("http://127.0.0.1:1".to_owned()), ..Settings::default() };
         assert!(is_near(&settings, None));

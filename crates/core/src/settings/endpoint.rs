@@ -46,9 +46,9 @@ impl FromStr for Endpoint {
         match scheme {
             "https" => Ok(Self(text.to_owned())),
             "http" if is_this_machine(host) => Ok(Self(text.to_owned())),
-            "http" => Err(format!(
-                "{host} is another machine: take https, requests are not sent there in the open"
-            )),
+            "http" => {
+                Err(format!("{host} is another machine: take https, requests are not sent there in the open"))
+            }
             scheme => Err(format!("{scheme:?} is no way to call a cloud: take https")),
         }
     }

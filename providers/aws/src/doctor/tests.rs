@@ -1,3 +1,6 @@
+use skyfleet_core::Market;
+use skyfleet_core::doctor::Line;
+
 use super::*;
 use crate::bed::Bed;
 
@@ -35,7 +38,7 @@ async fn a_quota_that_is_too_small_for_the_fleet_is_bad() {
     bed.inject(r#"{"kind":"quota","region":"us-east-1","name":"L-34B43A08","limit":64}"#);
     let report = bed.provider.doctor(&fleet(33)).await;
     let [quota] = report.quotas.as_slice() else { panic!("{report}") };
-    assert_eq!((quota.limit_vcpus, quota.machine_vcpus, quota.machines), (Some(64), 2, Some(32)));
+    assert_eq!((quota.limit, quota.machine, quota.machines), (Some(64), 2, Some(32)));
     assert_eq!(quota.verdict, Verdict::Bad);
     assert_eq!(report.verdict(), Verdict::Bad);
     assert_eq!(bed.provider.doctor(&fleet(32)).await.verdict(), Verdict::Good);
