@@ -68,6 +68,8 @@ pub fn drivers() -> Vec<skyfleet_core::Driver> {
         skyfleet_sim::DRIVER,
         #[cfg(feature = "aws")]
         skyfleet_aws::DRIVER,
+        #[cfg(feature = "gcp")]
+        skyfleet_gcp::DRIVER,
     ]
 }
 
