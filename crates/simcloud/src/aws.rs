@@ -49,46 +49,19 @@ pub(crate) mod types;
 pub(crate) mod volumes;
 pub(crate) mod xml;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde::Serialize;
 
 use crate::aws::query::{Node, Query};
 use crate::aws::state::State;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
-use crate::world::{Call, World};
+use crate::world::Call;
 
 /// The account of every caller.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
-/// One EC2, for all regions: the world, and what EC2 keeps beside it.
-#[derive(Clone, Debug)]
-pub(crate) struct Face {
-    pub(crate) world: World,
-    state: Arc<Mutex<State>>,
-}
-
-impl Face {
-    pub(crate) fn new(world: World) -> Self {
-        Self { world, state: Arc::default() }
-    }
-
-    /// What EC2 keeps beside the world, past all rate limits and faults: for the metadata service
-    /// and the admin face.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut State) -> T) -> T {
-        self.world.look(|kernel| {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            fleet::upkeep::tend(kernel, &mut state);
-            look(kernel, &mut state)
-        })
-    }
-
-    /// Forgets everything that EC2 keeps beside the world.
-    pub(crate) fn reset(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
-    }
-}
+/// One EC2, for all regions.
+pub(crate) type Face = crate::face::Face<State>;
 
 /// One request of a caller, read as far as every action needs it.
 #[derive(Debug)]
@@ -146,9 +119,7 @@ impl<'a> Request<'a> {
                 let message = "Request would have succeeded, but DryRun flag is set.";
                 return Err(error::coded(412, "DryRunOperation", message));
             }
-            let mut state = self.face.state.lock().unwrap_or_else(PoisonError::into_inner);
-            fleet::upkeep::tend(kernel, &mut state);
-            act(kernel, &mut state)
+            self.face.with(kernel, act)
         });
         self.number.set(number);
         answer

@@ -20,44 +20,7 @@ pub(crate) mod request;
 pub(crate) mod state;
 pub(crate) mod url;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 pub(crate) use crate::gcp::request::{Answer, Request};
 
-use crate::gcp::state::State;
-use crate::kernel::Kernel;
-use crate::world::World;
-
-/// One Compute Engine, for all projects: the world, and what it keeps beside the world.
-#[derive(Clone, Debug)]
-pub(crate) struct Face {
-    pub(crate) world: World,
-    state: Arc<Mutex<State>>,
-}
-
-impl Face {
-    pub(crate) fn new(world: World) -> Self {
-        Self { world, state: Arc::default() }
-    }
-
-    /// What Compute Engine keeps beside the world, past all rate limits and faults: for the
-    /// metadata service and the admin face.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut State) -> T) -> T {
-        self.world.look(|kernel| self.beside(kernel, look))
-    }
-
-    /// The same for whoever has the world already.
-    pub(crate) fn beside<T>(
-        &self,
-        kernel: &mut Kernel,
-        look: impl FnOnce(&mut Kernel, &mut State) -> T,
-    ) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        look(kernel, &mut state)
-    }
-
-    /// Forgets everything that Compute Engine keeps beside the world.
-    pub(crate) fn reset(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
-    }
-}
+/// One Compute Engine, for all projects.
+pub(crate) type Face = crate::face::Face<state::State>;

@@ -24,6 +24,8 @@ mod disk;
 mod drive;
 mod end;
 mod event;
+#[cfg(feature = "server")]
+mod face;
 /// What goes wrong on purpose.
 pub mod fault;
 mod fixture;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::aws::addresses::Addresses;
-use crate::aws::fleet::Fleets;
+use crate::aws::fleet::{Fleets, upkeep};
 use crate::aws::groups::Groups;
 use crate::aws::interfaces::Interfaces;
 use crate::aws::keys::Keys;
@@ -10,6 +10,8 @@ use crate::aws::placement::PlacementGroups;
 use crate::aws::spot::scores::Scored;
 use crate::aws::templates::Templates;
 use crate::aws::volumes::Volumes;
+use crate::face::Beside;
+use crate::kernel::Kernel;
 
 /// What EC2 keeps beside the world. Each part is in the file of the actions that change it.
 #[derive(Debug, Default)]
@@ -29,4 +31,10 @@ pub(crate) struct State {
     pub(crate) interfaces: Interfaces,
     pub(crate) volumes: Volumes,
     pub(crate) addresses: Addresses,
+}
+
+impl Beside for State {
+    fn tend(&mut self, kernel: &mut Kernel) {
+        upkeep::tend(kernel, self);
+    }
 }

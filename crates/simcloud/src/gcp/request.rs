@@ -203,7 +203,7 @@ impl<'a> Request<'a> {
             true => Call::write(self.method, &region, resources),
             false => Call::read(self.method, &region),
         };
-        let (number, answer) = self.face.world.request(call, |kernel| self.face.beside(kernel, act));
+        let (number, answer) = self.face.world.request(call, |kernel| self.face.with(kernel, act));
         self.number.set(number);
         answer
     }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use crate::face::Beside;
 use crate::gcp::operation::Operations;
+use crate::kernel::Kernel;
 
 /// What Compute Engine keeps beside the world. Each part is in the file of the methods that change
 /// it.
@@ -11,4 +13,8 @@ pub(crate) struct State {
     pub(crate) operations: Operations,
     /// Ids of resources by path, once given: `zones/z/disks/d`.
     pub(crate) ids: BTreeMap<String, u64>,
+}
+
+impl Beside for State {
+    fn tend(&mut self, _: &mut Kernel) {}
 }
