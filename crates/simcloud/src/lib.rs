@@ -40,6 +40,8 @@ mod machine;
 /// How spot prices and spot capacity move.
 pub mod market;
 mod metadata;
+#[cfg(feature = "server")]
+mod method;
 mod name;
 mod order;
 mod place;
