@@ -4,7 +4,7 @@ use skyfleet_core::{InstanceState, Timestamp};
 
 use crate::catalog::Cloud;
 use crate::event::{About, EventKind};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::{Due, Kernel};
 use crate::ledger::{LineKind, Of};
 use crate::machine::EndCause;
@@ -184,15 +184,9 @@ impl Kernel {
         let machine = &self.machines[m as usize];
         let id =
             machine.id.replace("Microsoft.Compute/virtualMachines", "Microsoft.Network/networkInterfaces");
-        let fixture = Fixture {
-            kind: FixtureKind::Interface,
-            id: id.into(),
-            region: self.offer(machine.pool).region.clone(),
-            inside: None,
-            tags: self.lots[machine.lot as usize].interface_tags.clone(),
-            created: self.now,
-        };
-        self.put_fixture(fixture, None);
+        let region = self.offer(machine.pool).region.clone();
+        let tags = self.lots[machine.lot as usize].interface_tags.clone();
+        self.make_fixture(FixtureKind::Interface, id, region, tags);
     }
 
     /// The id of the thing that a line is about: of what came with a machine it is made of the

@@ -78,6 +78,18 @@ impl Kernel {
         new
     }
 
+    /// Makes a fixture with nothing in it, now: all there is to it are its tags.
+    pub(crate) fn make_fixture(
+        &mut self,
+        kind: FixtureKind,
+        id: impl Into<Arc<str>>,
+        region: impl Into<Region>,
+        tags: impl Into<Arc<Tags>>,
+    ) {
+        let (id, region, tags) = (id.into(), region.into(), tags.into());
+        self.put_fixture(Fixture { kind, id, region, inside: None, tags, created: self.now }, None);
+    }
+
     /// A fixture by its id.
     pub fn fixture(&self, id: &str) -> Option<&Fixture> {
         self.fixtures.get(id).map(|kept| &kept.fixture)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::{Market, Region, Timestamp};
+use skyfleet_core::{Market, Timestamp};
 
 use crate::aws::Request;
 use crate::aws::creation::{Tokens, new_id};
@@ -20,7 +20,7 @@ use crate::aws::purchase::Buyer;
 use crate::aws::shape::Given;
 use crate::aws::state::State;
 use crate::aws::xml::Items;
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -216,9 +216,7 @@ fn make(
         }
     } else {
         fleet.change(now, "submitted");
-        let region: Region = region.into();
-        let kind = FixtureKind::Fleet;
-        kernel.put_fixture(Fixture { kind, id: id.clone(), region, inside: None, tags, created: now }, None);
+        kernel.make_fixture(FixtureKind::Fleet, id.clone(), region, tags);
     }
     state.fleets.by_id.insert(id.clone(), fleet);
     crate::aws::fleet::upkeep::tend(kernel, state);

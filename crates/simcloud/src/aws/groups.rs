@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::Region;
 
 use crate::aws::creation::{fixed_id, is_id, new_id, tags_at_creation};
 use crate::aws::error::{coded, missing};
@@ -18,7 +17,7 @@ use crate::aws::query::Node;
 use crate::aws::state::State;
 use crate::aws::xml::{Items, Tag, tag_set};
 use crate::aws::{ACCOUNT, Request};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -156,17 +155,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
             return Err(coded(400, "InvalidGroup.Duplicate", message));
         }
         let id = new_id(kernel, state, "sg");
-        kernel.put_fixture(
-            Fixture {
-                kind: FixtureKind::Firewall,
-                id: id.as_str().into(),
-                region: Region::from(region),
-                inside: None,
-                tags: Arc::new(tags),
-                created: kernel.now(),
-            },
-            None,
-        );
+        kernel.make_fixture(FixtureKind::Firewall, id.as_str(), region, tags);
         let rule = Rule {
             id: new_id(kernel, state, "sgr"),
             egress: true,

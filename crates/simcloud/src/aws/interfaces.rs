@@ -15,7 +15,7 @@ use crate::aws::page::Page;
 use crate::aws::state::State;
 use crate::aws::xml::Done;
 use crate::aws::{ACCOUNT, Request, groups};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 use crate::view::{MachineView, Whose};
@@ -275,17 +275,8 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
 
 fn put(kernel: &mut Kernel, ec2: &mut State, region: &str, id: &str, made: Made, tags: Arc<Tags>) {
     hold(kernel, &made, true);
-    let (id, created): (Arc<str>, _) = (id.into(), made.created);
-    let fixture = Fixture {
-        kind: FixtureKind::Interface,
-        id: id.clone(),
-        region: region.into(),
-        inside: None,
-        tags,
-        created,
-    };
-    kernel.put_fixture(fixture, None);
-    ec2.interfaces.made.insert(id, made);
+    kernel.make_fixture(FixtureKind::Interface, id, region, tags);
+    ec2.interfaces.made.insert(id.into(), made);
 }
 
 /// A group stays as long as an interface is in it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::{Region, Timestamp};
+use skyfleet_core::Timestamp;
 
 use crate::aws::Request;
 use crate::aws::creation::{new_id, tags_at_creation};
@@ -14,7 +14,7 @@ use crate::aws::filter::{Filtered, Filters};
 use crate::aws::keys::material::{KeyType, PublicKey};
 use crate::aws::state::State;
 use crate::aws::xml::{Items, Tag, tag_set};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -103,17 +103,7 @@ fn keep(
         key_name: name.to_owned(),
         key_fingerprint: fingerprint.clone(),
     };
-    kernel.put_fixture(
-        Fixture {
-            kind: FixtureKind::KeyPair,
-            id: id.as_str().into(),
-            region: Region::from(region),
-            inside: None,
-            tags: Arc::new(tags),
-            created: kernel.now(),
-        },
-        None,
-    );
+    kernel.make_fixture(FixtureKind::KeyPair, id.as_str(), region, tags);
     let pair = KeyPair { id, name: name.to_owned(), public, fingerprint, created: kernel.now() };
     state.keys.0.insert(key, pair);
     Ok(told)

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::Region;
 
 use crate::aws::creation::{new_id, tags_at_creation};
 use crate::aws::error::{coded, invalid};
@@ -11,7 +10,7 @@ use crate::aws::filter::{Filtered, Filters};
 use crate::aws::state::State;
 use crate::aws::xml::{Done, Items, Tag, tag_set};
 use crate::aws::{ACCOUNT, Request};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -72,17 +71,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
             return Err(coded(400, "InvalidPlacementGroup.Duplicate", message));
         }
         let id = new_id(kernel, state, "pg");
-        kernel.put_fixture(
-            Fixture {
-                kind: FixtureKind::PlacementGroup,
-                id: id.as_str().into(),
-                region: Region::from(region),
-                inside: None,
-                tags: Arc::new(tags),
-                created: kernel.now(),
-            },
-            None,
-        );
+        kernel.make_fixture(FixtureKind::PlacementGroup, id.as_str(), region, tags);
         let group = PlacementGroup { id, name: name.to_owned(), strategy, partitions, spread_level };
         let told = Seen::of(kernel, region, &group).told();
         state.placement_groups.0.insert(key, group);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use skyfleet_core::{Region, Timestamp};
+use skyfleet_core::Timestamp;
 
 use crate::aws::creation::{Tokens, is_id, new_id, tags_at_creation};
 use crate::aws::error::{coded, missing};
@@ -18,7 +18,7 @@ use crate::aws::state::State;
 use crate::aws::templates::data::LaunchTemplateData;
 use crate::aws::xml::{Items, Tag, tag_set};
 use crate::aws::{ACCOUNT, Request};
-use crate::fixture::{Fixture, FixtureKind};
+use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -162,17 +162,7 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
             return Err(coded(400, "InvalidLaunchTemplateName.AlreadyExistsException", message));
         }
         let id = new_id(kernel, state, "lt");
-        kernel.put_fixture(
-            Fixture {
-                kind: FixtureKind::Template,
-                id: id.as_str().into(),
-                region: Region::from(region),
-                inside: None,
-                tags: Arc::new(tags),
-                created: kernel.now(),
-            },
-            None,
-        );
+        kernel.make_fixture(FixtureKind::Template, id.as_str(), region, tags);
         let version = Version { description, created: kernel.now(), data };
         let template = Template {
             id: id.clone(),
