@@ -1,5 +1,6 @@
-//! The simulated EC2 held against the vendor's own programs: botocore's service models, boto3, the AWS CLI
-//! and Apache Libcloud's driver. Each check is a Python program in `vendor/` with a server to itself.
+//! The simulated clouds held against the vendors' own programs: botocore's service models, boto3 and the AWS CLI;
+//! Google's discovery documents, its Python clients and gcloud; Apache Libcloud's drivers. Each check is a Python
+//! program in `vendor/` with a server to itself.
 //!
 //! They need a Python (3.10 or newer) with the packages of `vendor/requirements.txt`; without them the checks
 //! are left out and shown as ignored. By hand:
@@ -14,6 +15,9 @@
 //! |---|---|
 //! | `SIMCLOUD_VENDOR_PYTHON` | which Python; otherwise `python3` |
 //! | `SIMCLOUD_VENDOR_REQUIRED` | `1`: a check that would be left out fails |
+//!
+//! gcloud is in no package registry: its check runs where `gcloud` is in the `PATH`, and is left out elsewhere
+//! whatever is required.
 
 use std::io::Read;
 use std::path::Path;
@@ -25,14 +29,19 @@ use std::{env, io};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use skyfleet_core::{ManualClock, ScaledClock, Timestamp};
-use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, aws_actions};
+use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, aws_actions, gcp_methods};
 
 /// What has to be there beside the standard library.
-const PACKAGES: &str = "boto3, botocore, awscli, libcloud";
+const PACKAGES: &str =
+    "boto3, botocore, awscli, libcloud, googleapiclient, google.auth, google.cloud.compute_v1, requests";
 
-/// The only credentials that the servers let in: every client signs, and is checked.
+/// The only credentials that the servers let in: on AWS every client signs, and is checked.
 const KEY_ID: &str = "AKIAVENDORCHECK";
 const SECRET: &str = "a secret of the vendor checks";
+
+/// On Google Cloud, a project and the token that opens it.
+const PROJECT: &str = "vendor-check";
+const TOKEN: &str = "ya29.a-token-of-the-vendor-checks";
 
 /// A check that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -41,9 +50,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 #[derive(Clone, Copy)]
 struct Check {
     name: &'static str,
-    /// The program in `vendor/` and its arguments.
+    cloud: Cloud,
+    /// The program in the cloud's room of `vendor/`, and its arguments.
     program: &'static [&'static str],
     clock: Clock,
+    /// A program that has to be in the `PATH` too.
+    needs: Option<&'static str>,
 }
 
 /// By which time the world lives.
@@ -56,24 +68,29 @@ enum Clock {
 }
 
 const CHECKS: &[Check] = &[
-    check("the AWS CLI leads a life", &["cli_life.py"], Clock::Running),
-    check("boto3 leads a life", &["boto3_life.py"], Clock::Running),
-    check("the walk finds what is wrong", &["walker_finds.py"], Clock::Manual),
-    check("every answer of EC2 is as the model says", &["walk_ec2.py"], Clock::Manual),
-    check("every answer of the other services is as the model says", &["walk_services.py"], Clock::Manual),
-    check("every refusal has EC2's status, code and envelope", &["refusals.py"], Clock::Manual),
-    check("every documented filter is taken or a known gap", &["filters.py"], Clock::Manual),
-    check("boto3 meets tokens", &["boto3_rules.py", "idempotency"], Clock::Manual),
-    check("boto3 meets dry runs", &["boto3_rules.py", "dry_run"], Clock::Manual),
-    check("boto3 meets throttles", &["boto3_rules.py", "throttling"], Clock::Manual),
-    check("boto3 meets pages", &["boto3_rules.py", "paging"], Clock::Manual),
-    check("boto3 meets a cloud that checks signatures", &["boto3_rules.py", "signatures"], Clock::Manual),
-    check("Libcloud leads a life", &["libcloud_life.py", "4"], Clock::Manual),
-    check("Libcloud leads a life by signatures of version 2", &["libcloud_life.py", "2"], Clock::Manual),
+    aws("the AWS CLI leads a life", &["cli_life.py"], Clock::Running),
+    aws("boto3 leads a life", &["boto3_life.py"], Clock::Running),
+    aws("the walk of EC2 finds what is wrong", &["walker_finds.py"], Clock::Manual),
+    aws("every answer of EC2 is as the model says", &["walk_ec2.py"], Clock::Manual),
+    aws("every answer of AWS's other services is as the model says", &["walk_services.py"], Clock::Manual),
+    aws("every refusal has EC2's status, code and envelope", &["refusals.py"], Clock::Manual),
+    aws("every documented filter of EC2 is taken or a known gap", &["filters.py"], Clock::Manual),
+    aws("boto3 meets tokens", &["boto3_rules.py", "idempotency"], Clock::Manual),
+    aws("boto3 meets dry runs", &["boto3_rules.py", "dry_run"], Clock::Manual),
+    aws("boto3 meets throttles", &["boto3_rules.py", "throttling"], Clock::Manual),
+    aws("boto3 meets pages", &["boto3_rules.py", "paging"], Clock::Manual),
+    aws("boto3 meets a cloud that checks signatures", &["boto3_rules.py", "signatures"], Clock::Manual),
+    aws("Libcloud leads a life on EC2", &["libcloud_life.py", "4"], Clock::Manual),
+    aws("Libcloud leads a life on EC2 by signatures of version 2", &["libcloud_life.py", "2"], Clock::Manual),
+    gcp("the walk of Compute Engine finds what is wrong", &["walker_finds.py"], Clock::Manual),
 ];
 
-const fn check(name: &'static str, program: &'static [&'static str], clock: Clock) -> Check {
-    Check { name, program, clock }
+const fn aws(name: &'static str, program: &'static [&'static str], clock: Clock) -> Check {
+    Check { name, cloud: Cloud::Aws, program, clock, needs: None }
+}
+
+const fn gcp(name: &'static str, program: &'static [&'static str], clock: Clock) -> Check {
+    Check { name, cloud: Cloud::Gcp, program, clock, needs: None }
 }
 
 fn main() -> ExitCode {
@@ -83,10 +100,13 @@ fn main() -> ExitCode {
     let required = env::var("SIMCLOUD_VENDOR_REQUIRED").is_ok_and(|value| value == "1");
     let trials = CHECKS.iter().map(|check| {
         let (python, left_out) = (python.clone(), left_out.clone());
-        Trial::ignorable_test(check.name, move || match left_out {
-            None => check.run(&python).map(|()| Completion::Completed),
-            Some(reason) if required => Err(Failed::from(reason)),
-            Some(reason) => Ok(Completion::ignored_with(format!("left out: {reason}"))),
+        Trial::ignorable_test(check.name, move || match (left_out, check.missing()) {
+            (Some(reason), _) if required => Err(Failed::from(reason)),
+            (Some(reason), _) => Ok(Completion::ignored_with(format!("left out: {reason}"))),
+            (None, Some(program)) => {
+                Ok(Completion::ignored_with(format!("left out: no {program} in the PATH")))
+            }
+            (None, None) => check.run(&python).map(|()| Completion::Completed),
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
@@ -104,32 +124,30 @@ fn unusable(python: &str) -> Option<String> {
 }
 
 impl Check {
+    /// The program that it needs and that is not there.
+    fn missing(&self) -> Option<&'static str> {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        self.needs.filter(|needed| !env::split_paths(&folders).any(|folder| folder.join(needed).is_file()))
+    }
+
     /// Runs the program against a server of its own.
     fn run(&self, python: &str) -> Result<(), Failed> {
         let server = Server::start(self.options())?;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendor");
         let mut command = Command::new(python);
-        // What this machine's account and proxies are must not matter.
-        let foreign = |name: &str| name.starts_with("AWS_") || name.to_ascii_lowercase().ends_with("_proxy");
-        for (name, _) in env::vars().filter(|(name, _)| foreign(name)) {
+        // What this machine's accounts and proxies are must not matter.
+        for (name, _) in env::vars().filter(|(name, _)| is_foreign(name)) {
             command.env_remove(name);
         }
         command
-            .arg(folder.join(self.program[0]))
+            .arg(folder.join(self.cloud.as_str()).join(self.program[0]))
             .args(&self.program[1..])
-            .env("SIMCLOUD_VENDOR_AWS", &server.urls().aws)
-            .env("SIMCLOUD_VENDOR_ADMIN", &server.urls().admin)
-            .env("SIMCLOUD_VENDOR_ACTIONS", aws_actions().join(","))
-            .env("AWS_ENDPOINT_URL", &server.urls().aws)
-            .env("AWS_ACCESS_KEY_ID", KEY_ID)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET)
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_PAGER", "")
+            // What the rooms share.
+            .env("PYTHONPATH", &folder)
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("SIMCLOUD_VENDOR_ADMIN", &server.urls().admin)
+            .env("SIMCLOUD_VENDOR_CLOUD", self.cloud.as_str())
+            .envs(self.surroundings(&server))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -147,16 +165,53 @@ impl Check {
         }
     }
 
+    /// What a program of the cloud finds in its environment.
+    fn surroundings(&self, server: &Server) -> Vec<(&'static str, String)> {
+        let text = |value: &str| value.to_owned();
+        match self.cloud {
+            Cloud::Gcp => vec![
+                ("SIMCLOUD_VENDOR_GCP", text(&server.urls().gcp)),
+                ("SIMCLOUD_VENDOR_METHODS", gcp_methods().join(",")),
+                ("SIMCLOUD_VENDOR_PROJECT", text(PROJECT)),
+                ("SIMCLOUD_VENDOR_TOKEN", text(TOKEN)),
+            ],
+            _ => vec![
+                ("SIMCLOUD_VENDOR_AWS", text(&server.urls().aws)),
+                ("SIMCLOUD_VENDOR_ACTIONS", aws_actions().join(",")),
+                ("AWS_ENDPOINT_URL", text(&server.urls().aws)),
+                ("AWS_ACCESS_KEY_ID", text(KEY_ID)),
+                ("AWS_SECRET_ACCESS_KEY", text(SECRET)),
+                ("AWS_REGION", text("us-east-1")),
+                ("AWS_DEFAULT_REGION", text("us-east-1")),
+                ("AWS_CONFIG_FILE", text("/dev/null")),
+                ("AWS_SHARED_CREDENTIALS_FILE", text("/dev/null")),
+                ("AWS_EC2_METADATA_DISABLED", text("true")),
+                ("AWS_PAGER", String::new()),
+            ],
+        }
+    }
+
     fn options(&self) -> ServerOptions {
         let start = Timestamp::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let options = match self.clock {
             Clock::Manual => ServerOptions::manual(ManualClock::new(start)),
             Clock::Running => ServerOptions::new(Arc::new(ScaledClock::new(start, 60.0))),
         };
-        let credential =
-            Credential { cloud: Cloud::Aws, key_id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
-        ServerOptions { credentials: vec![credential], ..options }
+        let credential = |cloud, key_id: &str, secret: &str| Credential {
+            cloud,
+            key_id: key_id.to_owned(),
+            secret: secret.to_owned(),
+        };
+        let credentials =
+            vec![credential(Cloud::Aws, KEY_ID, SECRET), credential(Cloud::Gcp, PROJECT, TOKEN)];
+        ServerOptions { credentials, ..options }
     }
+}
+
+/// Whether a variable says what the machine's accounts or proxies are.
+fn is_foreign(name: &str) -> bool {
+    let accounts = ["AWS_", "GOOGLE_", "GCLOUD_", "GCE_", "CLOUDSDK_"];
+    accounts.iter().any(|prefix| name.starts_with(prefix)) || name.to_ascii_lowercase().ends_with("_proxy")
 }
 
 /// Reads a pipe to its end, beside everything else.

@@ -10,6 +10,8 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree
 
+from findings import Findings
+
 EC2 = "http://ec2.amazonaws.com/doc/2016-11-15/"
 STS = "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -68,29 +70,23 @@ ALWAYS = {
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-class Walker:
+class Walker(Findings):
     """What all walked answers together showed."""
 
     def __init__(self):
-        self.problems = []
+        super().__init__()
         # The actions that answered, and those among them that answered with an item in a list.
         self.answered = set()
         self.listed = set()
-        # The action that is walked.
-        self._action = ""
 
     def watch(self, client):
         """Walks every answer that a client of boto3 gets from now on."""
         client.meta.events.register("before-parse", self.answer)
 
-    def verdict(self):
-        """All problems, each once, for people."""
-        return "answers that are not as the vendor's model says:\n" + "\n".join(dict.fromkeys(self.problems))
-
     def answer(self, operation_model, response_dict, **_):
         """Walks one answer, as botocore has it before it parses it."""
         status, body = response_dict["status_code"], response_dict["body"]
-        self._action = operation_model.name
+        self._call = operation_model.name
         kind = response_dict["headers"].get("content-type", "")
         protocol = operation_model.service_model.resolved_protocol
         wanted = "application/x-amz-json-1" if protocol == "json" else "text/xml"
@@ -107,9 +103,6 @@ class Walker:
                 self._json(operation_model.output_shape, json.loads(body), "")
         else:
             self._xml(operation_model, ElementTree.fromstring(body), protocol)
-
-    def _problem(self, path, what):
-        self.problems.append(f"{self._action}{path}: {what}")
 
     # What is refused
 
@@ -182,7 +175,7 @@ class Walker:
                     self._problem(path, f"{local(child)} in a list of {item}")
                 self._node(shape.member, child, f"{path}/{item}")
                 if top:
-                    self.listed.add(self._action)
+                    self.listed.add(self._call)
         else:
             if len(node):
                 self._problem(path, f"elements in what is {shape.type_name}")
