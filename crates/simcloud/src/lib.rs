@@ -17,6 +17,8 @@
 mod address;
 #[cfg(feature = "server")]
 mod aws;
+#[cfg(feature = "server")]
+mod azure;
 /// What each cloud sells, where, and at what list price.
 pub mod catalog;
 mod credential;
@@ -83,7 +85,7 @@ pub use order::{Bought, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerOptions, Urls, aws_actions, gcp_methods};
+pub use server::{Server, ServerOptions, Urls, aws_actions, azure_methods, gcp_methods};
 pub use tags::Tags;
 pub use trouble::FaultId;
 pub use view::{Leftover, MachineView, Whose};

@@ -19,6 +19,7 @@ use crate::world::World;
 
 mod admin;
 mod aws;
+mod azure;
 mod gcp;
 mod imds;
 mod listen;
@@ -26,7 +27,6 @@ mod reply;
 mod share;
 mod signature;
 mod signature_v2;
-mod unsimulated;
 mod worlds;
 
 /// The clouds that a server plays, in the order of their ports.
@@ -109,6 +109,11 @@ pub fn gcp_methods() -> Vec<&'static str> {
     crate::gcp::method::names()
 }
 
+/// The methods of Azure that a server answers, by the names under which they are counted, in order.
+pub fn azure_methods() -> Vec<&'static str> {
+    crate::azure::method::names()
+}
+
 /// The simulated clouds on the wire: three worlds by one clock, each behind its cloud's own
 /// protocol, and an admin face over all of them. It listens on the loopback interface only.
 ///
@@ -159,7 +164,7 @@ impl Server {
             (admin, admin::router(Arc::new(desk)).merge(imds::router(&metadata))),
             (aws, aws::router(&worlds.aws, &credentials)),
             (gcp, gcp::router(&worlds.gcp, &credentials)),
-            (azure, unsimulated::azure()),
+            (azure, azure::router(&worlds.azure, &credentials)),
         ];
         let (stop, stopped) = oneshot::channel();
         let driven = worlds.clone();

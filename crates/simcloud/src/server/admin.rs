@@ -76,6 +76,7 @@ async fn reset(State(admin): State<Arc<Admin>>) -> Json<Value> {
     }
     admin.worlds.aws.reset();
     admin.worlds.gcp.reset();
+    admin.worlds.azure.reset();
     *log = events::Log::default();
     Json(json!({ "reset": true }))
 }

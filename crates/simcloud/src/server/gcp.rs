@@ -17,6 +17,8 @@ use crate::gcp::{self, Answer, Face, method};
 use crate::refusal::Refusal;
 use crate::server::reply::Reply;
 
+mod batch;
+
 /// The longest request that is read: metadata of an instance is 512 KB at most.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
@@ -47,7 +49,10 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
         let message = format!("The request is longer than {BODY_BYTES_MAX} bytes.");
         return refuse(coded(413, "uploadTooLarge", message)).send(Duration::ZERO).await;
     };
-    let (reply, delay) = front.answer(&head, &body).await;
+    let (reply, delay) = match batch::is_batch(&head) {
+        true => batch::answer(&front, &head, &body).await,
+        false => front.answer(&head, &body).await,
+    };
     reply.send(delay).await
 }
 
@@ -154,7 +159,7 @@ fn json(status: StatusCode, body: String) -> Response {
 }
 
 /// A path as it was meant: `%3A` is a colon.
-fn percent_decoded(path: &str) -> String {
+pub(super) fn percent_decoded(path: &str) -> String {
     if !path.contains('%') {
         return path.to_owned();
     }

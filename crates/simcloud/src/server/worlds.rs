@@ -3,14 +3,14 @@ use skyfleet_core::Result;
 use crate::catalog::{Catalog, Cloud};
 use crate::server::{CLOUDS, ServerOptions, share};
 use crate::world::{World, WorldOptions};
-use crate::{aws, gcp};
+use crate::{aws, azure, gcp};
 
 /// A world for each cloud, and what the faces keep beside it.
 #[derive(Clone, Debug)]
 pub(crate) struct Worlds {
     pub(crate) aws: aws::Face,
     pub(crate) gcp: gcp::Face,
-    pub(crate) azure: World,
+    pub(crate) azure: azure::Face,
 }
 
 impl Worlds {
@@ -33,7 +33,7 @@ impl Worlds {
         Ok(Self {
             aws: aws::Face::new(world(Cloud::Aws, for_aws, in_aws)?),
             gcp: gcp::Face::new(world(Cloud::Gcp, for_gcp, in_gcp)?),
-            azure: world(Cloud::Azure, for_azure, in_azure)?,
+            azure: azure::Face::new(world(Cloud::Azure, for_azure, in_azure)?),
         })
     }
 
@@ -42,13 +42,13 @@ impl Worlds {
         match cloud {
             Cloud::Aws => Some(&self.aws.world),
             Cloud::Gcp => Some(&self.gcp.world),
-            Cloud::Azure => Some(&self.azure),
+            Cloud::Azure => Some(&self.azure.world),
             Cloud::Neutral => None,
         }
     }
 
     /// All of them, in the order of the clouds' ports.
     pub(crate) fn all(&self) -> [(Cloud, &World); 3] {
-        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp.world), (Cloud::Azure, &self.azure)]
+        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp.world), (Cloud::Azure, &self.azure.world)]
     }
 }

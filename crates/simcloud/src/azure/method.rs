@@ -1,0 +1,24 @@
+//! Which path is answered where. Each room lists its own.
+
+use crate::azure::operation;
+use crate::azure::request::{Answer, Request};
+use crate::method::{self, Case, Values};
+use crate::refusal::Refusal;
+
+/// A method of Resource Manager, or of a small service beside it, by the name under which it is
+/// counted: the resource's type and the verb, `LIST` for many.
+pub(crate) type Method = method::Method<fn(&Request<'_>) -> Result<Answer, Refusal>>;
+
+/// Lists of methods, by room.
+const ROOMS: &[&[Method]] = &[operation::METHODS];
+
+/// A method and the values of its path's parameters; `None` for what is not simulated. Azure does
+/// not tell paths apart by their case.
+pub(crate) fn find(verb: &str, path: &str) -> Option<(Method, Values)> {
+    method::find(ROOMS, verb, path, Case::Ignored)
+}
+
+/// The names of all, in order.
+pub(crate) fn names() -> Vec<&'static str> {
+    method::names(ROOMS)
+}
