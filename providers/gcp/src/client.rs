@@ -1,6 +1,7 @@
 //! The only way to Google.
 
 mod credentials;
+pub(crate) mod pages;
 mod project;
 
 use std::env;

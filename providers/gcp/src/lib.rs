@@ -4,11 +4,14 @@
 //! |---|---|
 //! | `config` | the settings below `[providers.gcp]` |
 //! | `client` | the only way to Google: credentials, project, endpoint, calls |
+//! | `whereabouts`, `names` | names of resources: as Google gives them, and ours |
 //! | `error` | Google's codes and our kinds |
 
 mod client;
 mod config;
 mod error;
+mod names;
+mod whereabouts;
 
 use std::sync::Arc;
 
