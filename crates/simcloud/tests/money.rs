@@ -89,9 +89,10 @@ fn a_disk_that_nobody_asked_to_delete_stays_and_costs() {
         bed.pass(3_600);
         let ledger = bed.world.ledger();
         let kinds: Vec<_> = ledger.live.iter().map(|line| line.kind).collect();
-        // An address that EC2 assigned by itself goes with its instance in any case.
+        // An address that EC2 or Compute Engine assigned by itself goes with its instance in any case.
         let left = [LineKind::Disk, LineKind::Address];
-        assert_eq!(kinds, if cloud == Cloud::Aws { &left[..1] } else { &left }, "{cloud}");
+        let automatic = matches!(cloud, Cloud::Aws | Cloud::Gcp);
+        assert_eq!(kinds, if automatic { &left[..1] } else { &left }, "{cloud}");
         assert!(ledger.usd_per_hour.micros() > 0, "{cloud}");
         // On Azure the interface stays as well: it costs nothing and blocks its network.
         assert_eq!(ledger.blocking.len(), usize::from(cloud == Cloud::Azure), "{cloud}");

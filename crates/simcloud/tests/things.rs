@@ -71,9 +71,9 @@ fn a_world_that_was_saved_remembers_changed_tags_and_things() {
     assert_eq!(again.look(|kernel| kernel.delete_disk(&disk)), Ok(true));
     // A file of the format before this one is refused by name.
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replacen(r#""format":2"#, r#""format":1"#, 1)).unwrap();
+    std::fs::write(&path, text.replacen(r#""format":3"#, r#""format":2"#, 1)).unwrap();
     let error = skyfleet_simcloud::World::load(options.clone(), &path).unwrap_err().to_string();
-    assert!(error.contains("format 1") && error.contains("world.json"), "{error}");
+    assert!(error.contains("format 2") && error.contains("world.json"), "{error}");
     std::fs::write(&path, r#"{"played":"aws","seed":0}"#).unwrap();
     let error = skyfleet_simcloud::World::load(options, &path).unwrap_err().to_string();
     assert!(error.contains("format 1"), "{error}");
