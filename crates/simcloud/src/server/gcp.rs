@@ -108,6 +108,11 @@ impl Front {
         let given = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let mut projects = self.keys.iter().filter(|(known, _)| known == token).map(|(_, project)| project);
+        if token.is_empty() {
+            let message = "Request is missing required authentication credential. Expected OAuth 2 access token, \
+                           login cookie or other valid authentication credential.";
+            return Err(coded(401, "required", message));
+        }
         let Some(first) = projects.next() else {
             let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login \
                            cookie or other valid authentication credential.";
