@@ -12,6 +12,7 @@
 //! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
 //! | behaviour added around any provider | [`layers`] |
 //! | whether a fleet could be had, said beforehand | [`doctor`] |
+//! | answers of a cloud that stay true for a while | [`kept`] |
 //! | reading a provider's own table of the config | [`settings`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
 
@@ -23,6 +24,7 @@ mod error;
 mod fleet_launch;
 mod id;
 mod instance;
+pub mod kept;
 pub mod layers;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;

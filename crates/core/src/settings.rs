@@ -11,9 +11,11 @@ use crate::{Error, ErrorKind, Region, Result};
 
 mod cidr;
 mod endpoint;
+mod simulated;
 
 pub use cidr::Cidr;
 pub use endpoint::{Endpoint, is_near};
+pub use simulated::clock;
 
 /// What shows in the name of a credential, whichever tool it was copied from.
 const SECRETS: [&str; 6] = ["access_key", "private_key", "secret", "token", "password", "credential"];

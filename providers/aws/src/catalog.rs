@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use skyfleet_core::kept::Kept;
 use skyfleet_core::{
     Availability, CapacitySearch, Draw, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, Price, QuotaId,
     Region, Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
@@ -13,7 +14,6 @@ use skyfleet_core::{
 
 use crate::client::Client;
 use crate::client::market::ZoneName;
-use crate::kept::Kept;
 use crate::prices::PriceBook;
 use crate::{AwsProvider, extras, quotas};
 

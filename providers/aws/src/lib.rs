@@ -7,14 +7,13 @@
 //! | `catalog` | what can be bought: offers and signals |
 //! | `prices`, `quotas`, `extras` | what it costs now and cost when, what the account may have, disks and addresses |
 //! | `doctor` | whether a fleet could be had, asked beforehand |
-//! | `kept` | answers that stay true for a while |
 //! | `launch` | preparing, launching, listing |
 //! | `preemption` | what EC2 takes back, seen from outside the machine |
 //! | `notice` | the same, seen from the machine itself |
 //! | `teardown` | giving everything back |
 //! | `whereabouts` | in which region which instance is |
 //! | `user_data` | the user's script, behind a timer of ours |
-//! | `simulated` | what is different when EC2 is simulated on this computer |
+//! | `simulated` | whether EC2 is simulated on this computer |
 //! | `convert` | EC2's words and ours |
 //! | `error` | AWS's codes and our kinds |
 
@@ -27,7 +26,6 @@ mod convert;
 mod doctor;
 mod error;
 mod extras;
-mod kept;
 mod launch;
 mod notice;
 mod preemption;
@@ -58,7 +56,7 @@ pub const DRIVER: Driver = Driver { name: "aws", connect };
 fn connect(settings: &toml::Table) -> Result<Connected> {
     let settings = Settings::parse(settings)?;
     let near = simulated::is_near(&settings, None);
-    let clock = simulated::clock(near);
+    let clock = skyfleet_core::settings::clock(near);
     let client = Client::new(None, settings, clock.clone());
     Ok(Connected { provider: Arc::new(AwsProvider::over(client, near)), clock })
 }

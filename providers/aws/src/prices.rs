@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skyfleet_core::kept::{Kept, age};
 use skyfleet_core::{
     ErrorKind, Market, OfferId, Price, Region, Result, Timestamp, TypeName, UsdPerHour, Zone,
 };
@@ -11,7 +12,6 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::client::Client;
 use crate::client::market::NAMES_MAX;
-use crate::kept::{Kept, age};
 
 mod history;
 mod list;

@@ -1,16 +1,12 @@
-//! What is different when EC2 is simulated on this computer: the time may run faster, and the
-//! instances may be processes that see its files.
+//! Whether EC2 is simulated on this computer. Then its time may run faster, and its instances may
+//! be processes that see this computer's files.
 
 use std::env;
-use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use skyfleet_core::{Clock, ScaledClock, SystemClock, settings};
+use skyfleet_core::settings;
 
 use crate::config::Settings;
-
-/// Where a simulated cloud says how its time goes.
-const CLOCK: &str = "SIMCLOUD_CLOCK";
 
 /// Whether EC2's endpoint is on this computer, by the settings, the SDK config handed over, or the
 /// variables that the SDK reads.
@@ -28,19 +24,6 @@ pub(crate) fn is_near(settings: &Settings, given: Option<&SdkConfig>) -> bool {
         None => of_environment(),
     });
     named.is_some_and(|url| settings::is_near(&url))
-}
-
-/// The time that EC2 lives by: the machine's, unless a simulated one says otherwise.
-pub(crate) fn clock(near: bool) -> Arc<dyn Clock> {
-    let told = env::var(CLOCK).ok().filter(|_| near);
-    match told.as_deref().map(ScaledClock::shared) {
-        Some(Some(clock)) => Arc::new(clock),
-        Some(None) => {
-            tracing::warn!("{CLOCK} tells of no clock: the machine's time is used");
-            Arc::new(SystemClock)
-        }
-        None => Arc::new(SystemClock),
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use skyfleet_core::kept::age;
 use skyfleet_core::{Error, ErrorKind, Region, Result, Timestamp, TypeName};
 use tokio::sync::Mutex;
 
 use crate::client::Client;
 use crate::client::market::{SCORE_REGIONS_MAX, ZoneScore};
-use crate::kept::age;
 
 /// A score is an answer about now.
 const SCORE_AGE_MAX: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! Answers that stay true for a while.
+//! Answers that stay true for a while, so that a cloud is not asked again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,13 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use skyfleet_core::{Result, Timestamp};
 use tokio::sync::Mutex as AsyncMutex;
+
+use crate::{Result, Timestamp};
 
 /// Answers by what was asked, each as old as it may be. Several who ask the same at once share one
 /// call, and nobody waits for another question's answer.
-pub(crate) struct Kept<K, V> {
+pub struct Kept<K, V> {
     age_max: Duration,
     cells: Mutex<BTreeMap<K, Cell<V>>>,
 }
@@ -26,17 +27,16 @@ struct Aged<V> {
 }
 
 impl<K: Ord + Clone, V> Kept<K, V> {
-    pub(crate) fn new(age_max: Duration) -> Self {
+    /// Nothing yet; an answer is given again until it is this old.
+    pub fn new(age_max: Duration) -> Self {
         Self { age_max, cells: Mutex::default() }
     }
 
-    /// The answer that is kept, or a new one. A question that fails leaves nothing behind.
-    pub(crate) async fn get(
-        &self,
-        key: &K,
-        now: Timestamp,
-        ask: impl Future<Output = Result<V>>,
-    ) -> Result<Arc<V>> {
+    /// The answer that is kept, or a new one.
+    ///
+    /// # Errors
+    /// Those of `ask`. A question that fails leaves nothing behind.
+    pub async fn get(&self, key: &K, now: Timestamp, ask: impl Future<Output = Result<V>>) -> Result<Arc<V>> {
         let cell = self.cell(key);
         let mut cell = cell.lock().await;
         if let Some(aged) = &*cell
@@ -50,20 +50,20 @@ impl<K: Ord + Clone, V> Kept<K, V> {
     }
 
     /// The answer that is kept, when it is fresh and nobody is asking for a newer one.
-    pub(crate) fn peek(&self, key: &K, now: Timestamp) -> Option<Arc<V>> {
+    pub fn peek(&self, key: &K, now: Timestamp) -> Option<Arc<V>> {
         let cell = self.lock().get(key)?.clone();
         let cell = cell.try_lock().ok()?;
         cell.as_ref().filter(|aged| self.is_fresh(aged, now)).map(|aged| aged.value.clone())
     }
 
     /// The answer that is kept, however old.
-    pub(crate) fn last(&self, key: &K) -> Option<Arc<V>> {
+    pub fn last(&self, key: &K) -> Option<Arc<V>> {
         let cell = self.lock().get(key)?.clone();
         cell.try_lock().ok()?.as_ref().map(|aged| aged.value.clone())
     }
 
     /// The age of the oldest answer that is still given.
-    pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let cells: Vec<Cell<V>> = self.lock().values().cloned().collect();
         let ages = cells.iter().filter_map(|cell| {
             let cell = cell.try_lock().ok()?;
@@ -93,7 +93,7 @@ impl<K: fmt::Debug, V> fmt::Debug for Kept<K, V> {
 }
 
 /// How long ago something was; zero for what is to come.
-pub(crate) fn age(at: Timestamp, now: Timestamp) -> Duration {
+pub fn age(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(at)).unwrap_or_default()
 }
 
@@ -101,9 +101,8 @@ pub(crate) fn age(at: Timestamp, now: Timestamp) -> Duration {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use skyfleet_core::{Error, ErrorKind};
-
     use super::*;
+    use crate::{Error, ErrorKind};
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
