@@ -293,6 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn compute_engine_counts_lists_reads_and_changes_apart() {
+        let mut limits = ApiLimits::of(Cloud::Gcp);
+        for group in [
+            ["instances.insert", "regionInstances.bulkInsert"],
+            ["instances.get", "instances.getSerialPortOutput"],
+            ["instances.list", "instanceGroupManagers.listManagedInstances"],
+            ["instances.aggregatedList", "zoneOperations.wait"],
+            ["zoneOperations.get", "globalOperations.get"],
+        ] {
+            assert_eq!(admitted(&mut limits, group[0], 2_000, at(0)), 1_500, "{group:?}");
+            assert_eq!(admitted(&mut limits, group[1], 1, at(0)), 0, "{group:?}");
+        }
+        assert_eq!(admitted(&mut limits, "skus.list", 2_000, at(0)), 2_000, "another service");
+    }
+
+    #[test]
     fn compute_engine_refuses_the_21st_bulk_insert_in_a_second_and_the_11th_in_flight() {
         let bulk = "regionInstances.bulkInsert";
         let mut limits = ApiLimits::of(Cloud::Gcp);
@@ -305,6 +321,10 @@ mod tests {
         }
         let throttle = limits.admit(bulk, "elsewhere", 1, at(6_000)).unwrap_err();
         assert_eq!(throttle.retry_after, Duration::from_secs(24));
+        assert!(
+            limits.admit("instances.bulkInsert", "r", 1, at(6_000)).is_err(),
+            "a zonal one counts as well"
+        );
         limits.admit(bulk, "r", 1, at(30_000)).unwrap();
     }
 

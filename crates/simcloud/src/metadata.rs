@@ -7,7 +7,8 @@ use std::fmt::Debug;
 /// service.
 pub trait Metadata: Send + Sync + Debug {
     /// An instance's user data are about to begin: gives the variables for their environment. It
-    /// may look at the world.
+    /// may look at the world. An instance that starts again soon after a stop may be opened again
+    /// without having been closed.
     fn open(&self, instance: &str) -> Vec<(String, String)>;
 
     /// The last process of an instance has ended. It must not ask the world to do anything.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -59,8 +59,9 @@ pub struct ProcessHost {
 struct Shared {
     /// The watcher's end of life line; `None` once it was let go.
     line: Mutex<Option<ChildStdin>>,
-    /// The instances that are up or going down.
-    up: Mutex<BTreeSet<String>>,
+    /// The instances that are up or going down, each with the number of its newest folder: one that
+    /// is started again may be up while its earlier processes still go down.
+    up: Mutex<BTreeMap<String, u64>>,
     /// Every instance that ever was, by the number of its folder.
     numbers: Mutex<BTreeMap<u64, String>>,
     /// The output of every instance that ever was.
@@ -104,6 +105,8 @@ struct Machine {
     child: Child,
     group: Pid,
     folder: PathBuf,
+    /// The number of its folder.
+    number: u64,
 }
 
 /// A machine that was told to end.
@@ -213,7 +216,7 @@ impl ProcessHost {
     /// machine cannot start it.
     pub fn start(&mut self, instance_id: &str, user_data: &str, env: &[(&str, &str)]) -> Result<()> {
         let user_data = UserData::read(user_data).map_err(|e| e.with("instance", instance_id))?;
-        if lock(&self.shared.up).contains(instance_id) {
+        if self.machines.contains_key(instance_id) {
             return Err(
                 Error::new(ErrorKind::Conflict, "the instance is up already").with("instance", instance_id)
             );
@@ -229,8 +232,8 @@ impl ProcessHost {
         fs::create_dir(&folder).map_err(start)?;
         self.power.put_shims(&folder.join(BIN), number).map_err(start)?;
         lock(&self.shared.consoles).insert(instance_id.to_owned(), folder.join(CONSOLE));
-        let machine = Machine::start(folder, &user_data, env, &self.shared).map_err(start)?;
-        lock(&self.shared.up).insert(instance_id.to_owned());
+        let machine = Machine::start(folder, number, &user_data, env, &self.shared).map_err(start)?;
+        lock(&self.shared.up).insert(instance_id.to_owned(), number);
         self.machines.insert(instance_id.to_owned(), machine);
         Ok(())
     }
@@ -256,7 +259,7 @@ impl ProcessHost {
     /// The instances that were started and are not gone yet, in order: those that are going down
     /// are among them until their last process has ended.
     pub fn running(&self) -> Vec<String> {
-        lock(&self.shared.up).iter().cloned().collect()
+        lock(&self.shared.up).keys().cloned().collect()
     }
 
     /// The folder of an instance that is up.
@@ -307,6 +310,7 @@ impl Drop for ProcessHost {
 impl Machine {
     fn start(
         folder: PathBuf,
+        number: u64,
         user_data: &UserData,
         env: &[(&str, &str)],
         shared: &Shared,
@@ -346,7 +350,7 @@ impl Machine {
         opened.inspect_err(|_| {
             let _ = child.wait();
         })?;
-        Ok(Self { child, group, folder })
+        Ok(Self { child, group, folder, number })
     }
 
     fn signal(&self, signal: Signal) {

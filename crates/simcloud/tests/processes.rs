@@ -143,6 +143,28 @@ fn a_machine_that_starts_again_does_not_run_its_user_data_again() {
     until("the user data of the second start", || lines(&out) == 2);
 }
 
+#[test]
+fn a_script_for_each_boot_runs_again_after_a_stop_and_after_a_reset() {
+    let bed = Bed::with(Cloud::Gcp, "[market]\nprocess = \"constant\"\n", |options| options.processes = true);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let script = format!("#!/bin/sh\necho up >>{}\nexec sleep 300\n", out.display());
+    let boots = || std::fs::read_to_string(&out).unwrap_or_default().lines().count();
+    let id = launch(&bed, Market::Spot, &script, |spec| spec.each_boot = true);
+    until("the first boot", || boots() == 1);
+    bed.world.look(|kernel| kernel.stop(&id)).unwrap();
+    bed.pass(120);
+    bed.world.look(|kernel| kernel.start(&id)).unwrap();
+    bed.pass(900);
+    bed.world.instances();
+    until("the second boot", || boots() == 2);
+    bed.world.look(|kernel| kernel.reboot(&id)).unwrap();
+    assert_eq!(boots(), 2, "it takes a while");
+    bed.pass(900);
+    assert_eq!(view(&bed, &id).state, InstanceState::Running);
+    until("the third boot", || boots() == 3);
+}
+
 #[derive(Debug)]
 struct Diary {
     world: WeakWorld,

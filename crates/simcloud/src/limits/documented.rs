@@ -59,8 +59,12 @@ fn aws(action: &str, resources: u32) -> Vec<Limit> {
     limits
 }
 
+/// Services of Google Cloud that are none of Compute Engine's and have quotas of their own: prices,
+/// permissions, enabled services.
+const ELSEWHERE: [&str; 4] = ["skus", "cloudbilling", "cloudresourcemanager", "serviceusage"];
+
 /// Per project and region (or `global`): groups of calls, each with 1,500 a minute that come back
-/// together at the full minute, and the limits of bulk inserts.
+/// together at the full minute, and the limits of bulk inserts, zonal and regional ones together.
 fn gcp(action: &str) -> Vec<Limit> {
     let limit = |name: &str, shape, global| Limit {
         name: name.to_owned(),
@@ -70,11 +74,14 @@ fn gcp(action: &str) -> Vec<Limit> {
         code: "rateLimitExceeded",
     };
     let (resource, method) = action.rsplit_once('.').unwrap_or(("", action));
+    if ELSEWHERE.iter().any(|service| resource.starts_with(service)) {
+        return Vec::new();
+    }
     let group = match method {
         "aggregatedList" | "wait" => "heavy-weight reads",
-        "list" => "lists",
         "get" if resource.ends_with("Operations") => "operation reads",
-        "get" => "reads",
+        _ if method.starts_with("list") => "lists",
+        _ if method.starts_with("get") || method == "testIamPermissions" => "reads",
         _ => "mutations",
     };
     let mut limits = vec![limit(group, Shape::Window { most: 1_500.0, seconds: 60 }, false)];

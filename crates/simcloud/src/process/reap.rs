@@ -48,8 +48,13 @@ pub(super) fn reap(endings: &Receiver<Ending>, shared: &Shared) {
         for ending in gone {
             ending.machine.clear();
             let _ = shared.tell('-', ending.machine.group);
-            lock(&shared.up).remove(&ending.id);
-            shared.hooks.gone(&ending.id);
+            let mut up = lock(&shared.up);
+            // It may have been started again meanwhile.
+            if up.get(&ending.id) == Some(&ending.machine.number) {
+                up.remove(&ending.id);
+                drop(up);
+                shared.hooks.gone(&ending.id);
+            }
         }
     }
 }

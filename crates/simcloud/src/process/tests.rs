@@ -66,6 +66,24 @@ fn what_ignores_sigterm_is_killed_after_its_grace() {
 }
 
 #[test]
+fn an_instance_can_start_again_while_its_earlier_processes_go_down() {
+    let mut host = ProcessHost::new().unwrap();
+    let out = host.root().join("out");
+    let slow = "#!/bin/sh\ntrap 'sleep 0.3; exit 0' TERM\necho $$ >>\"$OUT\"\nwhile :; do sleep 0.02; done\n";
+    host.start("a", slow, &[("OUT", out.to_str().unwrap())]).unwrap();
+    let first = family(&out, 1)[0];
+    host.stop("a", Duration::from_secs(60));
+    host.start("a", slow, &[("OUT", out.to_str().unwrap())]).unwrap();
+    let second = family(&out, 2)[1];
+    until("the first to end", || !runs(first));
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(host.running(), ["a"], "the end of the first is not the end of the second");
+    assert!(runs(second));
+    host.stop("a", Duration::from_secs(60));
+    until("the instance to be gone", || host.running().is_empty());
+}
+
+#[test]
 fn a_dropped_host_leaves_no_process_and_no_folder() {
     let mut host = ProcessHost::new().unwrap();
     let (root, outside) = (host.root().to_owned(), tempfile::tempdir().unwrap());
