@@ -36,7 +36,6 @@ struct Made {
     groups: Vec<(String, String)>,
     description: String,
     ip: IpAddr,
-    created: Timestamp,
 }
 
 /// An interface, as lists show it.
@@ -257,7 +256,6 @@ pub(crate) fn create(request: &Request<'_>) -> Result<String, Refusal> {
                     groups: held,
                     description: root.text("Description").unwrap_or_default().to_owned(),
                     ip: Ipv4Addr::from(0xac1f_0000 | (ec2.ids_given as u32 & 0xffff)).into(),
-                    created: kernel.now(),
                 };
                 put(kernel, ec2, request.region, &id, made, tags);
                 ec2.interfaces.tokens.keep(request.region, token, digest, &id);
