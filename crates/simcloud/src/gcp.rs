@@ -10,15 +10,37 @@
 //! | `error` | refusals in Google's envelope |
 //! | `operation` | long-running operations of the three scopes |
 //! | `state` | what Compute Engine keeps beside the world |
+//! | `resource`, `labels` | what every resource says of itself; labels and their fingerprints |
+//! | `projects`, `quotas`, `regions`, `zones` | the project and the places |
+//! | `zonal`, `machine_types`, `accelerator_types`, `disk_types` | what is sold in each zone |
+//! | `images` | the images that everybody may use, and those of the caller's own |
+//! | `made`, `networks`, `subnetworks`, `firewalls` | configuration that costs nothing |
 
+pub(crate) mod accelerator_types;
+pub(crate) mod disk_types;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod firewalls;
+pub(crate) mod images;
+pub(crate) mod labels;
 pub(crate) mod list;
+pub(crate) mod machine_types;
+pub(crate) mod made;
 pub(crate) mod method;
+pub(crate) mod networks;
 pub(crate) mod operation;
+pub(crate) mod projects;
+pub(crate) mod quotas;
+pub(crate) mod regions;
 pub(crate) mod request;
+pub(crate) mod resource;
 pub(crate) mod state;
+pub(crate) mod subnetworks;
 pub(crate) mod url;
+pub(crate) mod zonal;
+pub(crate) mod zones;
+#[cfg(test)]
+pub(crate) mod trial;
 
 pub(crate) use crate::gcp::request::{Answer, Request};
 

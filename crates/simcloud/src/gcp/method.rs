@@ -1,7 +1,10 @@
 //! Which method of the discovery document is answered where. Each room lists its own.
 
-use crate::gcp::operation;
 use crate::gcp::request::{Answer, Request};
+use crate::gcp::{
+    accelerator_types, disk_types, firewalls, images, machine_types, networks, operation, projects, regions,
+    subnetworks, zones,
+};
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
 
@@ -10,7 +13,19 @@ use crate::refusal::Refusal;
 pub(crate) type Method = method::Method<fn(&Request<'_>) -> Result<Answer, Refusal>>;
 
 /// Lists of methods, by room.
-const ROOMS: &[&[Method]] = &[operation::METHODS];
+const ROOMS: &[&[Method]] = &[
+    operation::METHODS,
+    projects::METHODS,
+    regions::METHODS,
+    zones::METHODS,
+    machine_types::METHODS,
+    accelerator_types::METHODS,
+    disk_types::METHODS,
+    images::METHODS,
+    networks::METHODS,
+    subnetworks::METHODS,
+    firewalls::METHODS,
+];
 
 /// A method and the values of its path's parameters; `None` for what is not simulated.
 pub(crate) fn find(verb: &str, path: &str) -> Option<(Method, Values)> {

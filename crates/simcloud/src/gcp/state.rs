@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::face::Beside;
+use crate::gcp::made::Store;
 use crate::gcp::operation::Operations;
 use crate::kernel::Kernel;
 
@@ -13,6 +14,10 @@ pub(crate) struct State {
     pub(crate) operations: Operations,
     /// Ids of resources by path, once given: `zones/z/disks/d`.
     pub(crate) ids: BTreeMap<String, u64>,
+    /// Networks, firewall rules, templates, images; none before somebody looks.
+    pub(crate) made: Option<Store>,
+    /// What all instances find in their metadata.
+    pub(crate) project_metadata: Vec<(String, String)>,
 }
 
 impl Beside for State {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::catalog::Cloud;
 use crate::credential::Credential;
 use crate::gcp::error::{Fault, coded, envelope, fault};
-use crate::gcp::{self, Answer, Face, method};
+use crate::gcp::{self, Answer, Face, images, method};
 use crate::refusal::Refusal;
 use crate::server::reply::Reply;
 
@@ -119,6 +119,7 @@ impl Front {
             return Err(coded(401, "authError", message));
         };
         match project {
+            Some(project) if images::is_public(project) => Ok(()),
             Some(project) if project != first && !projects.any(|known| known == project) => {
                 Err(coded(404, "notFound", format!("The resource 'projects/{project}' was not found")))
             }
