@@ -11,7 +11,7 @@ use aws_sdk_ec2::types::{
 use skyfleet_core::{Error, ErrorKind, Region, Result};
 
 use super::Client;
-use super::pages::{Pages, next};
+use super::pages::Pages;
 use crate::convert;
 
 /// The most that EC2 gives in one page of most lists (EC2's service model).
@@ -35,23 +35,18 @@ impl Client {
         mut take: impl FnMut(Instance),
     ) -> Result<()> {
         let ec2 = self.ec2(region).await?;
+        let request = ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE);
+        let ask = |token| request.clone().set_next_token(token).send();
         let mut pages = Pages::new(self, operation, region);
-        let mut token = None;
-        loop {
-            let ask = || {
-                let ask = ec2.describe_instances().set_filters(Some(filters.clone()));
-                ask.max_results(PAGE).set_next_token(token.clone()).send()
-            };
-            let page = pages.page(ask).await?;
-            token = next(page.next_token());
-            let reservations = page.reservations.unwrap_or_default().into_iter();
-            reservations
-                .flat_map(|reservation| reservation.instances.unwrap_or_default())
-                .for_each(&mut take);
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+        pages
+            .all(ask, |page| {
+                let reservations = page.reservations.unwrap_or_default().into_iter();
+                reservations
+                    .flat_map(|reservation| reservation.instances.unwrap_or_default())
+                    .for_each(&mut take);
+                page.next_token
+            })
+            .await
     }
 
     /// The networks that pass a filter.

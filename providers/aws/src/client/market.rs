@@ -1,15 +1,15 @@
 //! What search asks AWS: types, zones, prices, scores, limits and use, from all pages.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::primitives::DateTime;
-use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType};
+use aws_sdk_ec2::types::{Instance, InstanceTypeInfo, LocationType};
 use aws_sdk_pricing::types::{Filter as PriceFilter, FilterType};
 use skyfleet_core::{Error, ErrorKind, Market, Region, Result, Timestamp, TypeName, UsdPerHour, Zone};
 
 use super::Client;
-use super::pages::{Pages, next};
+use super::fleet::filter;
+use super::pages::Pages;
 
 /// The most names that `DescribeInstanceTypes` takes in one call (EC2's service model); the same
 /// for the other calls, so that a request stays short.
@@ -70,19 +70,16 @@ impl Client {
         for names in chunks(names) {
             // By a filter, not by `InstanceType.N`: of that, one name which this region lacks would
             // fail the whole call.
-            let request = ec2
-                .describe_instance_types()
-                .max_results(100)
-                .set_filters(names.map(|names| vec![filter("instance-type", names)]));
-            let mut token = None;
-            loop {
-                let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-                token = next(answer.next_token());
-                types.extend(answer.instance_types.unwrap_or_default());
-                if token.is_none() {
-                    break;
-                }
-            }
+            let request = ec2.describe_instance_types().max_results(100).set_filters(
+                names.map(|names| vec![filter("instance-type", names.iter().map(TypeName::as_str))]),
+            );
+            let ask = |token| request.clone().set_next_token(token).send();
+            pages
+                .all(ask, |page| {
+                    types.extend(page.instance_types.unwrap_or_default());
+                    page.next_token
+                })
+                .await?;
         }
         Ok(types)
     }
@@ -117,19 +114,19 @@ impl Client {
                 .describe_instance_type_offerings()
                 .location_type(kind.clone())
                 .max_results(1_000)
-                .set_filters(names.map(|names| vec![filter("instance-type", names)]));
-            let mut token = None;
-            loop {
-                let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-                token = next(answer.next_token());
-                found.extend(answer.instance_type_offerings().iter().filter_map(|offering| {
-                    let name = TypeName::from(offering.instance_type()?.as_str());
-                    Some((name, offering.location()?.to_owned()))
-                }));
-                if token.is_none() {
-                    break;
-                }
-            }
+                .set_filters(
+                    names.map(|names| vec![filter("instance-type", names.iter().map(TypeName::as_str))]),
+                );
+            let ask = |token| request.clone().set_next_token(token).send();
+            pages
+                .all(ask, |page| {
+                    found.extend(page.instance_type_offerings().iter().filter_map(|offering| {
+                        let name = TypeName::from(offering.instance_type()?.as_str());
+                        Some((name, offering.location()?.to_owned()))
+                    }));
+                    page.next_token
+                })
+                .await?;
         }
         Ok(found)
     }
@@ -179,15 +176,13 @@ impl Client {
                     names.map(|names| names.iter().map(|name| name.as_str().into()).collect()),
                 )
                 .max_results(1_000);
-            let mut token = None;
-            loop {
-                let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-                token = next(answer.next_token());
-                moves.extend(answer.spot_price_history().iter().filter_map(price_move));
-                if token.is_none() {
-                    break;
-                }
-            }
+            let ask = |token| request.clone().set_next_token(token).send();
+            pages
+                .all(ask, |page| {
+                    moves.extend(page.spot_price_history().iter().filter_map(price_move));
+                    page.next_token
+                })
+                .await?;
         }
         Ok(moves)
     }
@@ -210,15 +205,15 @@ impl Client {
             request = request.filters(price_filter(field, value)?);
         }
         let mut pages = Pages::new(self, "aws.prices", &home);
-        let (mut products, mut token) = (Vec::new(), None);
-        loop {
-            let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-            token = next(answer.next_token());
-            products.extend(answer.price_list.unwrap_or_default());
-            if token.is_none() {
-                return Ok(products);
-            }
-        }
+        let ask = |token| request.clone().set_next_token(token).send();
+        let mut products = Vec::new();
+        pages
+            .all(ask, |page| {
+                products.extend(page.price_list.unwrap_or_default());
+                page.next_token
+            })
+            .await?;
+        Ok(products)
     }
 
     /// Whether the Price List may be read at all.
@@ -252,21 +247,21 @@ impl Client {
             .single_availability_zone(true)
             .max_results(1_000);
         let mut pages = Pages::new(self, "aws.scores", &home);
-        let (mut scores, mut token) = (Vec::new(), None);
-        loop {
-            let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-            token = next(answer.next_token());
-            scores.extend(answer.spot_placement_scores().iter().filter_map(|score| {
-                Some(ZoneScore {
-                    region: Region::from(score.region()?),
-                    zone_id: score.availability_zone_id()?.to_owned(),
-                    score: score.score()?,
-                })
-            }));
-            if token.is_none() {
-                return Ok(scores);
-            }
-        }
+        let ask = |token| request.clone().set_next_token(token).send();
+        let mut scores = Vec::new();
+        pages
+            .all(ask, |page| {
+                scores.extend(page.spot_placement_scores().iter().filter_map(|score| {
+                    Some(ZoneScore {
+                        region: Region::from(score.region()?),
+                        zone_id: score.availability_zone_id()?.to_owned(),
+                        score: score.score()?,
+                    })
+                }));
+                page.next_token
+            })
+            .await?;
+        Ok(scores)
     }
 
     /// The account's limit of an EC2 quota; `None` when the service does not say.
@@ -286,39 +281,29 @@ impl Client {
         region: &Region,
         only: Option<Market>,
     ) -> Result<BTreeMap<(TypeName, Market), InUse>> {
-        let ec2 = self.ec2(region).await?;
-        let mut request = ec2
-            .describe_instances()
-            .filters(filter("instance-state-name", &["pending", "running"]))
-            .max_results(1_000);
+        let mut filters = vec![filter("instance-state-name", ["pending", "running"])];
         if only == Some(Market::Spot) {
-            request = request.filters(filter("instance-lifecycle", &["spot"]));
+            filters.push(filter("instance-lifecycle", ["spot"]));
         }
-        let mut pages = Pages::new(self, "aws.quotas", region);
-        let (mut used, mut token) = (BTreeMap::<_, InUse>::new(), None);
-        loop {
-            let answer = pages.page(|| request.clone().set_next_token(token.clone()).send()).await?;
-            token = next(answer.next_token());
-            for instance in answer.reservations().iter().flat_map(|reservation| reservation.instances()) {
-                let Some(name) = instance.instance_type() else { continue };
-                let market = match instance.instance_lifecycle().map(|lifecycle| lifecycle.as_str()) {
-                    Some("spot") => Market::Spot,
-                    // Capacity blocks have been paid for, and have limits of their own.
-                    Some("capacity-block") => continue,
-                    _ => Market::OnDemand,
-                };
-                let options = instance.cpu_options();
-                let vcpus = options.map_or(0, |cpu| {
-                    cpu.core_count().unwrap_or(0).saturating_mul(cpu.threads_per_core().unwrap_or(0))
-                });
-                let entry = used.entry((TypeName::from(name.as_str()), market)).or_default();
-                entry.instances += 1;
-                entry.vcpus = entry.vcpus.max(u32::try_from(vcpus).unwrap_or(0));
-            }
-            if token.is_none() {
-                return Ok(used);
-            }
-        }
+        let mut used = BTreeMap::<_, InUse>::new();
+        let count = |instance: Instance| {
+            let Some(name) = instance.instance_type() else { return };
+            let market = match instance.instance_lifecycle().map(|lifecycle| lifecycle.as_str()) {
+                Some("spot") => Market::Spot,
+                // Capacity blocks have been paid for, and have limits of their own.
+                Some("capacity-block") => return,
+                _ => Market::OnDemand,
+            };
+            let options = instance.cpu_options();
+            let vcpus = options.map_or(0, |cpu| {
+                cpu.core_count().unwrap_or(0).saturating_mul(cpu.threads_per_core().unwrap_or(0))
+            });
+            let entry = used.entry((TypeName::from(name.as_str()), market)).or_default();
+            entry.instances += 1;
+            entry.vcpus = entry.vcpus.max(u32::try_from(vcpus).unwrap_or(0));
+        };
+        self.instances("aws.quotas", region, filters, count).await?;
+        Ok(used)
     }
 }
 
@@ -338,11 +323,6 @@ fn price_move(row: &aws_sdk_ec2::types::SpotPrice) -> Option<PriceMove> {
         price: row.spot_price().and_then(crate::prices::dollars),
         at: Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).unwrap_or(0)).ok()?,
     })
-}
-
-pub(super) fn filter<T: Borrow<str>>(name: &str, values: &[T]) -> Filter {
-    let values = values.iter().map(|value| value.borrow().to_owned()).collect();
-    Filter::builder().name(name).set_values(Some(values)).build()
 }
 
 /// The names a call at a time; one call without any when all are meant.

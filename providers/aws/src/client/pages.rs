@@ -32,7 +32,28 @@ impl<'a> Pages<'a> {
         Self { client, operation, region, begun: false }
     }
 
-    /// Boxed: the SDK's futures are large, and each level above would carry them again.
+    /// All pages: `ask` is given the token of the next one, and `take` the page, and answers with
+    /// the token in it. EC2 ends with an empty one.
+    pub(crate) async fn all<T, E, F>(
+        &mut self,
+        ask: impl Fn(Option<String>) -> F,
+        mut take: impl FnMut(T) -> Option<String>,
+    ) -> Result<()>
+    where
+        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let mut token = None;
+        loop {
+            let page = self.page(|| ask(token.clone())).await?;
+            token = take(page).filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One call. Boxed: the SDK's futures are large, and each level above would carry them again.
     pub(crate) async fn page<T, E, F>(&mut self, mut call: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
@@ -53,9 +74,4 @@ impl<'a> Pages<'a> {
         }
         self.client.send(self.operation, self.region, Box::pin(call())).await
     }
-}
-
-/// The token of the next page; EC2 ends with an empty one.
-pub(crate) fn next(token: Option<&str>) -> Option<String> {
-    token.filter(|token| !token.is_empty()).map(str::to_owned)
 }

@@ -16,7 +16,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use skyfleet_core::{Error, ErrorKind, Region, Result, Timestamp, TypeName};
 
 use super::Client;
-use super::market::filter;
+use super::fleet::filter;
 use crate::config::Named;
 
 /// The name under which errors of a doctor are known.
@@ -130,10 +130,10 @@ impl Client {
         let ec2 = self.ec2(region).await?;
         let request = ec2.describe_vpcs();
         let request = match &self.settings().vpc {
-            None => request.filters(filter("is-default", &["true"])),
-            Some(Named::Id(id)) => request.filters(filter("vpc-id", &[id.as_str()])),
+            None => request.filters(filter("is-default", ["true"])),
+            Some(Named::Id(id)) => request.filters(filter("vpc-id", [id.as_str()])),
             Some(Named::Tag { key, value }) => {
-                request.filters(filter(&format!("tag:{key}"), &[value.as_str()]))
+                request.filters(filter(format!("tag:{key}"), [value.as_str()]))
             }
         };
         let answer = self.send(DOCTOR, region, Box::pin(request.send())).await?;
@@ -149,8 +149,8 @@ impl Client {
         let request = ec2
             .describe_images()
             .owners("amazon")
-            .filters(filter("name", &["al2023-ami-2023*", "*debian-12*"]))
-            .filters(filter("state", &["available"]))
+            .filters(filter("name", ["al2023-ami-2023*", "*debian-12*"]))
+            .filters(filter("state", ["available"]))
             .max_results(5);
         let answer = self.send(DOCTOR, region, Box::pin(request.send())).await?;
         Ok(answer.images().first().and_then(|image| image.image_id()).map(str::to_owned))

@@ -7,7 +7,7 @@ use skyfleet_core::{Error, ErrorKind, Region, Result};
 
 use super::Client;
 use super::fleet::{FILTER_MAX, filter};
-use super::pages::{Pages, next};
+use super::pages::Pages;
 
 const PAGE: i32 = 1_000;
 /// The most fleets of type `instant` that one `DeleteFleets` takes (EC2's service model).
@@ -18,20 +18,17 @@ impl Client {
     /// Tags that pass all filters, from all pages.
     pub(crate) async fn tags(&self, region: &Region, filters: Vec<Filter>) -> Result<Vec<TagDescription>> {
         let ec2 = self.ec2(region).await?;
+        let request = ec2.describe_tags().set_filters(Some(filters)).max_results(PAGE);
+        let ask = |token| request.clone().set_next_token(token).send();
+        let mut tags = Vec::new();
         let mut pages = Pages::new(self, "aws.inventory", region);
-        let (mut tags, mut token) = (Vec::new(), None);
-        loop {
-            let ask = || {
-                let ask = ec2.describe_tags().set_filters(Some(filters.clone()));
-                ask.max_results(PAGE).set_next_token(token.clone()).send()
-            };
-            let page = pages.page(ask).await?;
-            token = next(page.next_token());
-            tags.extend(page.tags.unwrap_or_default());
-            if token.is_none() {
-                return Ok(tags);
-            }
-        }
+        pages
+            .all(ask, |page| {
+                tags.extend(page.tags.unwrap_or_default());
+                page.next_token
+            })
+            .await?;
+        Ok(tags)
     }
 
     /// All tags of these things.
@@ -77,35 +74,27 @@ impl Client {
     pub(crate) async fn loose_parts(&self, region: &Region, whose: Filter) -> Result<Vec<String>> {
         let ec2 = self.ec2(region).await?;
         let mut pages = Pages::new(self, "aws.inventory", region);
-        let (mut loose, mut token) = (Vec::new(), None);
-        loop {
-            let ask = || {
-                let ask = ec2.describe_volumes().filters(whose.clone());
-                let ask = ask.filters(filter("status", ["creating", "available", "error"]));
-                ask.max_results(PAGE).set_next_token(token.clone()).send()
-            };
-            let page = pages.page(ask).await?;
-            loose.extend(page.volumes().iter().filter_map(|volume| volume.volume_id()).map(str::to_owned));
-            token = next(page.next_token());
-            if token.is_none() {
-                break;
-            }
-        }
-        loop {
-            let ask = || {
-                let ask = ec2.describe_network_interfaces().filters(whose.clone());
-                let ask = ask.filters(filter("status", ["pending", "available"]));
-                ask.max_results(PAGE).set_next_token(token.clone()).send()
-            };
-            let page = pages.page(ask).await?;
-            let ids =
-                page.network_interfaces().iter().filter_map(|interface| interface.network_interface_id());
-            loose.extend(ids.map(str::to_owned));
-            token = next(page.next_token());
-            if token.is_none() {
-                return Ok(loose);
-            }
-        }
+        let mut loose = Vec::new();
+        let states = filter("status", ["creating", "available", "error"]);
+        let volumes = ec2.describe_volumes().filters(whose.clone()).filters(states).max_results(PAGE);
+        let ask = |token| volumes.clone().set_next_token(token).send();
+        pages
+            .all(ask, |page| {
+                loose.extend(page.volumes.unwrap_or_default().into_iter().filter_map(|it| it.volume_id));
+                page.next_token
+            })
+            .await?;
+        let states = filter("status", ["pending", "available"]);
+        let interfaces = ec2.describe_network_interfaces().filters(whose).filters(states).max_results(PAGE);
+        let ask = |token| interfaces.clone().set_next_token(token).send();
+        pages
+            .all(ask, |page| {
+                let interfaces = page.network_interfaces.unwrap_or_default().into_iter();
+                loose.extend(interfaces.filter_map(|it| it.network_interface_id));
+                page.next_token
+            })
+            .await?;
+        Ok(loose)
     }
 
     /// Ends instances, at most 1,000. One id that EC2 does not know fails the whole call.

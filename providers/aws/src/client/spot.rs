@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message};
 use skyfleet_core::{Region, Result};
 
 use super::Client;
-use super::pages::{Pages, next};
+use super::pages::Pages;
 
 const PAGE: i32 = 1_000;
 /// The most messages that SQS gives or takes in one call (SQS API reference).
@@ -23,20 +23,15 @@ impl Client {
         mut take: impl FnMut(SpotInstanceRequest),
     ) -> Result<()> {
         let ec2 = self.ec2(region).await?;
+        let request = ec2.describe_spot_instance_requests().set_filters(Some(filters)).max_results(PAGE);
+        let ask = |token| request.clone().set_next_token(token).send();
         let mut pages = Pages::new(self, operation, region);
-        let mut token = None;
-        loop {
-            let ask = || {
-                let ask = ec2.describe_spot_instance_requests().set_filters(Some(filters.clone()));
-                ask.max_results(PAGE).set_next_token(token.clone()).send()
-            };
-            let page = pages.page(ask).await?;
-            token = next(page.next_token());
-            page.spot_instance_requests.unwrap_or_default().into_iter().for_each(&mut take);
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+        pages
+            .all(ask, |page| {
+                page.spot_instance_requests.unwrap_or_default().into_iter().for_each(&mut take);
+                page.next_token
+            })
+            .await
     }
 
     /// Some messages of a queue. They stay there, and nobody else sees them for a while.
