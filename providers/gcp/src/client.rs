@@ -1,6 +1,7 @@
 //! The only way to Google.
 
 mod credentials;
+pub(crate) mod market;
 pub(crate) mod pages;
 mod project;
 

@@ -2,6 +2,8 @@ use skyfleet_core::settings::{At, Cidr, Endpoint, Keys};
 use skyfleet_core::{Region, Result, Zone};
 use toml::Value;
 
+use crate::whereabouts::region_of;
+
 /// The settings below `[providers.gcp]`. All of them have defaults, and none is a credential: those
 /// come from Google's own standard chain, the application default credentials.
 ///
@@ -144,14 +146,8 @@ impl Settings {
     }
 }
 
-/// Whether a zone belongs to a region, by its name: `us-central1-a`.
-pub(crate) fn lies_in(zone: &Zone, region: &Region) -> bool {
-    region_of(zone).is_some_and(|name| name == region.as_str())
-}
-
-/// The name of a zone's region; `None` for what is no name of a zone.
-pub(crate) fn region_of(zone: &Zone) -> Option<&str> {
-    zone.as_str().rsplit_once('-').map(|(region, _)| region)
+fn lies_in(zone: &Zone, region: &Region) -> bool {
+    region_of(zone.as_str()) == *region
 }
 
 /// `batch-474711`, or `example.com:batch` of the oldest (Resource Manager documentation, "Creating
@@ -172,14 +168,13 @@ fn project(at: At<'_>, value: &Value) -> Result<String> {
 fn zones(at: At<'_>, value: &Value) -> Result<Vec<Zone>> {
     let mut zones = Vec::new();
     for name in at.texts(value)? {
-        let zone = Zone::from(name);
         let letter = name.rsplit_once('-').is_some_and(|(_, letter)| {
             !letter.is_empty() && letter.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         });
-        if !letter || !region_of(&zone).is_some_and(is_region) {
+        if !letter || !is_region(region_of(name).as_str()) {
             return Err(at.wrong(format!("{name:?} is no zone; they look like \"us-central1-a\"")));
         }
-        zones.push(zone);
+        zones.push(Zone::from(name));
     }
     zones.sort();
     zones.dedup();

@@ -1,30 +1,23 @@
 //! What search asks Google: regions, types, prices, advice, limits and use, from all pages.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::time::Duration;
 
+use google_cloud_billing_v1::model::ListSkusResponse;
 use google_cloud_compute_v1::model::{
-    CapacityAdviceRequest, CapacityAdviceResponse, CapacityHistoryRequest, CapacityHistoryResponse,
-    MachineType, Quota, region,
+    self, AcceleratorTypeAggregatedList, CapacityAdviceRequest, CapacityAdviceResponse,
+    CapacityHistoryRequest, CapacityHistoryResponse, MachineType, MachineTypeList, Quota, RegionList, region,
 };
-use skyfleet_core::{ErrorKind, Region, Result, Retry, Zone};
+use skyfleet_core::{Region, Result, Zone};
 
 use super::Client;
+use super::pages::PAGE;
 use crate::prices::{Rate, rates};
+use crate::whereabouts::last;
 
-/// The most items of one page (Compute Engine's discovery document, `maxResults`).
-const PAGE: u32 = 500;
 /// The most entries of one page of the price list (Cloud Billing documentation, `skus.list`).
 const SKUS: i32 = 5_000;
 /// Compute Engine's entry in the price list of all services (Cloud Billing documentation).
 const COMPUTE_ENGINE: &str = "services/6F81-5844-456A";
-
-/// How long to wait for a throttled page when the answer does not say. Rate quotas are given anew at
-/// the next full minute (Compute Engine documentation, "Rate quotas").
-const BREATH: Duration = Duration::from_secs(5);
-/// How many times one page is asked for before its throttle is everybody's problem: two minutes.
-const PATIENCE: u32 = 25;
 
 /// A region, as its project sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,21 +44,10 @@ impl Client {
     pub(crate) async fn region_infos(&self) -> Result<Vec<RegionInfo>> {
         let regions = self.regions().await?;
         let request = regions.list().set_project(self.project().await?).set_max_results(PAGE);
-        let pages = self.pages(
-            "gcp.regions",
-            |token| request.clone().set_page_token(token).send(),
-            |page| page.next_page_token.clone(),
-        );
-        let mut found = Vec::new();
-        for told in pages.await?.into_iter().flat_map(|page| page.items) {
-            // A region that is down can be asked for, and has nothing.
-            let down = told.status.as_ref().is_some_and(|status| *status == region::Status::Down);
-            let Some(name) = told.name.filter(|_| !down) else { continue };
-            let mut zones: Vec<Zone> = told.zones.iter().map(|url| Zone::from(last(url))).collect();
-            zones.sort();
-            let limits = told.quota_status_warning.is_none().then(|| limits(&told.quotas));
-            found.push(RegionInfo { name: Region::from(name), zones, limits });
-        }
+        let ask = |token| request.clone().set_page_token(token).send();
+        let pages = self.pages("gcp.regions", ask, |page: &RegionList| page.next_page_token.clone()).await?;
+        let told = pages.into_iter().flat_map(|page| page.items);
+        let mut found: Vec<RegionInfo> = told.filter_map(region_info).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -83,25 +65,21 @@ impl Client {
         let types = self.machine_types().await?;
         let project = self.project().await?;
         let request = types.list().set_project(project).set_zone(zone.as_str()).set_max_results(PAGE);
-        let pages = self.pages(
-            "gcp.offers",
-            |token| request.clone().set_page_token(token).send(),
-            |page| page.next_page_token.clone(),
-        );
-        Ok(pages.await?.into_iter().flat_map(|page| page.items).collect())
+        let ask = |token| request.clone().set_page_token(token).send();
+        let pages =
+            self.pages("gcp.offers", ask, |page: &MachineTypeList| page.next_page_token.clone()).await?;
+        Ok(pages.into_iter().flat_map(|page| page.items).collect())
     }
 
     /// The accelerators of all zones, by name, each with how many a machine can have at most.
     pub(crate) async fn zone_accelerators(&self) -> Result<BTreeMap<Zone, Vec<(String, u32)>>> {
         let types = self.accelerator_types().await?;
         let request = types.aggregated_list().set_project(self.project().await?).set_max_results(PAGE);
-        let pages = self.pages(
-            "gcp.offers",
-            |token| request.clone().set_page_token(token).send(),
-            |page| page.next_page_token.clone(),
-        );
+        let ask = |token| request.clone().set_page_token(token).send();
+        let next = |page: &AcceleratorTypeAggregatedList| page.next_page_token.clone();
+        let pages = self.pages("gcp.offers", ask, next).await?;
         let mut found = BTreeMap::<Zone, Vec<(String, u32)>>::new();
-        for (scope, told) in pages.await?.into_iter().flat_map(|page| page.items) {
+        for (scope, told) in pages.into_iter().flat_map(|page| page.items) {
             let Some(zone) = scope.strip_prefix("zones/") else { continue };
             let names = told.accelerator_types.into_iter().filter_map(|kind| {
                 let most = kind.maximum_cards_per_instance.and_then(|most| u32::try_from(most).ok());
@@ -115,17 +93,12 @@ impl Client {
     /// The price list, as far as machines are made of it.
     pub(crate) async fn price_list(&self) -> Result<Vec<Rate>> {
         let catalogue = self.catalogue().await?;
-        let request = catalogue
-            .list_skus()
-            .set_parent(COMPUTE_ENGINE)
-            .set_currency_code("USD")
-            .set_page_size(SKUS);
-        let pages = self.pages(
-            "gcp.prices",
-            |token| request.clone().set_page_token(token).send(),
-            |page| Some(page.next_page_token.clone()),
-        );
-        let found: Vec<Rate> = pages.await?.iter().flat_map(|page| page.skus.iter().flat_map(rates)).collect();
+        let request =
+            catalogue.list_skus().set_parent(COMPUTE_ENGINE).set_currency_code("USD").set_page_size(SKUS);
+        let ask = |token| request.clone().set_page_token(token).send();
+        let next = |page: &ListSkusResponse| Some(page.next_page_token.clone());
+        let pages = self.pages("gcp.prices", ask, next).await?;
+        let found: Vec<Rate> = pages.iter().flat_map(|page| page.skus.iter().flat_map(rates)).collect();
         tracing::debug!(rates = found.len(), "the price list is as of now");
         Ok(found)
     }
@@ -137,9 +110,8 @@ impl Client {
         question: CapacityAdviceRequest,
     ) -> Result<CapacityAdviceResponse> {
         let advice = self.advice().await?;
-        let project = self.project().await?;
-        let request = advice.capacity().set_project(project).set_region(region.as_str()).set_body(question);
-        self.send("gcp.advice", request.send()).await
+        let request = advice.capacity().set_project(self.project().await?).set_region(region.as_str());
+        self.send("gcp.advice", request.set_body(question).send()).await
     }
 
     /// How often spot machines were taken back.
@@ -149,67 +121,31 @@ impl Client {
         question: CapacityHistoryRequest,
     ) -> Result<CapacityHistoryResponse> {
         let advice = self.advice().await?;
-        let project = self.project().await?;
         let request =
-            advice.capacity_history().set_project(project).set_region(region.as_str()).set_body(question);
-        self.send("gcp.advice", request.send()).await
-    }
-
-    /// All pages of one question.
-    ///
-    /// The first call answers a throttle at once, so that whoever asked can decide. Later pages wait
-    /// as long as it takes: to begin again from the first page would only ask for more.
-    pub(crate) async fn pages<T, F>(
-        &self,
-        operation: &'static str,
-        mut call: impl FnMut(String) -> F,
-        next: impl Fn(&T) -> Option<String>,
-    ) -> Result<Vec<T>>
-    where
-        F: Future<Output = google_cloud_compute_v1::Result<T>>,
-    {
-        let mut pages = Vec::new();
-        let (mut token, mut sent) = (String::new(), 0);
-        loop {
-            match self.send(operation, call(token.clone())).await {
-                Ok(page) => {
-                    token = next(&page).unwrap_or_default();
-                    sent = 0;
-                    pages.push(page);
-                    if token.is_empty() {
-                        return Ok(pages);
-                    }
-                }
-                Err(error) if !pages.is_empty() && error.kind() == ErrorKind::RateLimited && sent < PATIENCE => {
-                    sent += 1;
-                    let breath = match error.retry() {
-                        Retry::After(Some(time)) => time,
-                        _ => BREATH,
-                    };
-                    self.clock().sleep(breath).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+            advice.capacity_history().set_project(self.project().await?).set_region(region.as_str());
+        self.send("gcp.advice", request.set_body(question).send()).await
     }
 }
 
-/// The name at the end of a URL.
-pub(crate) fn last(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
+/// `None` for a region that is down: it can be asked for, and has nothing.
+fn region_info(told: model::Region) -> Option<RegionInfo> {
+    let name = told.name.filter(|_| told.status != Some(region::Status::Down))?;
+    let mut zones: Vec<Zone> = told.zones.iter().map(|url| Zone::from(last(url))).collect();
+    zones.sort();
+    let limits = told.quota_status_warning.is_none().then(|| limits(&told.quotas));
+    Some(RegionInfo { name: Region::from(name), zones, limits })
 }
 
 fn limits(quotas: &[Quota]) -> BTreeMap<String, Limit> {
     let told = quotas.iter().filter_map(|quota| {
         let metric = quota.metric.as_ref()?.name()?.to_owned();
-        let limit = Limit { limit: quota.limit.and_then(whole), used: quota.usage.and_then(whole).unwrap_or(0) };
-        Some((metric, limit))
+        let used = quota.usage.and_then(whole).unwrap_or(0);
+        Some((metric, Limit { limit: quota.limit.and_then(whole), used }))
     });
     told.collect()
 }
 
-/// Limits and use are numbers with decimals in the answer, and whole by their meaning. A limit below
-/// zero stands for none (Compute Engine documentation, "Allocation quotas").
+/// Limits and use are numbers with decimals in the answer, and whole by their meaning.
 fn whole(value: f64) -> Option<u32> {
     (value.is_finite() && value >= 0.0).then(|| value.min(f64::from(u32::MAX)) as u32)
 }
@@ -240,8 +176,21 @@ mod tests {
     }
 
     #[test]
-    fn a_url_ends_in_a_name() {
-        assert_eq!(last("https://www.googleapis.com/compute/v1/projects/p/zones/us-central1-a"), "us-central1-a");
-        assert_eq!(last("us-central1-a"), "us-central1-a");
+    fn a_region_is_told_with_its_zones_and_what_cannot_be_said_is_unknown() {
+        let told = serde_json::json!({
+            "name": "us-east1", "status": "UP",
+            "zones": ["https://www.googleapis.com/compute/v1/projects/p/zones/us-east1-c", "zones/us-east1-b"],
+            "quotas": [{ "metric": "CPUS", "limit": 24.0, "usage": 0.0 }],
+        });
+        let read = |told: &serde_json::Value| region_info(serde_json::from_value(told.clone()).unwrap());
+        let info = read(&told).unwrap();
+        assert_eq!(info.zones, [Zone::from("us-east1-b"), "us-east1-c".into()]);
+        assert_eq!(info.limits.unwrap().len(), 1);
+        let mut silent = told.clone();
+        silent["quotaStatusWarning"] = serde_json::json!({ "code": "MISSING_TYPE_DEPENDENCY" });
+        assert_eq!(read(&silent).unwrap().limits, None);
+        let mut down = told;
+        down["status"] = "DOWN".into();
+        assert_eq!(read(&down), None);
     }
 }

@@ -61,23 +61,25 @@ pub(crate) fn until_next_minute(now: Timestamp) -> Duration {
 }
 
 impl Client {
-    /// All pages of a list: `ask` is handed the token of a page, `take` gives that of the next one.
+    /// All pages of one question: `call` is handed the token of a page, `next` finds that of the
+    /// one after it.
     pub(crate) async fn pages<T, F>(
         &self,
         operation: &'static str,
-        mut ask: impl FnMut(Option<String>) -> F,
-        mut take: impl FnMut(T) -> Option<String>,
-    ) -> Result<()>
+        mut call: impl FnMut(String) -> F,
+        next: impl Fn(&T) -> Option<String>,
+    ) -> Result<Vec<T>>
     where
         F: Future<Output = google_cloud_compute_v1::Result<T>>,
     {
         let mut calls = Calls::new(self, operation);
-        let mut token = None;
+        let (mut pages, mut token) = (Vec::new(), String::new());
         loop {
-            let page = calls.send(|| ask(token.clone())).await?;
-            token = take(page).filter(|token| !token.is_empty());
-            if token.is_none() {
-                return Ok(());
+            let page = calls.send(|| call(token.clone())).await?;
+            token = next(&page).unwrap_or_default();
+            pages.push(page);
+            if token.is_empty() {
+                return Ok(pages);
             }
         }
     }

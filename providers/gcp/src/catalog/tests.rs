@@ -1,0 +1,1 @@
+//! Search against a simulated Compute Engine.
