@@ -11,8 +11,10 @@ pub(crate) trait Filtered {
     /// has nothing there.
     fn values(&self, filter: &str) -> Option<Vec<Cow<'_, str>>>;
 
-    /// The item's tags, for `tag:KEY`, `tag-key` and `tag-value`.
-    fn tags(&self) -> &BTreeMap<String, String>;
+    /// The item's tags, for `tag:KEY`, `tag-key` and `tag-value`: none, of what cannot have any.
+    fn tags(&self) -> &BTreeMap<String, String> {
+        const { &BTreeMap::new() }
+    }
 }
 
 /// The filters of a request: an item must match each of them in one of its values. `*` stands for

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 use skyfleet_core::Arch;
@@ -366,10 +365,6 @@ impl Filtered for Image {
             _ => return None,
         };
         Some(vec![value])
-    }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
     }
 }
 

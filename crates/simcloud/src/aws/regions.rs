@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -122,10 +121,6 @@ impl Filtered for SeenRegion {
         };
         Some(vec![value])
     }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
-    }
 }
 
 struct SeenZone<'a>(&'a ZoneSpec);
@@ -143,10 +138,6 @@ impl Filtered for SeenZone<'_> {
             _ => return None,
         };
         Some(vec![value])
-    }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
     }
 }
 

@@ -264,10 +264,6 @@ impl Filtered for Sold {
         };
         Some(vec![value])
     }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
-    }
 }
 
 #[derive(Serialize)]
@@ -302,10 +298,6 @@ impl Filtered for Offering {
             _ => return None,
         };
         Some(vec![value.into()])
-    }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
     }
 }
 

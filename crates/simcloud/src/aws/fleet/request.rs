@@ -9,9 +9,9 @@ use crate::aws::error::{coded, invalid, missing};
 use crate::aws::fleet::allocation::Strategy;
 use crate::aws::launched::Tags;
 use crate::aws::query::Node;
-use crate::aws::shape::{Given, Member, choice, flag, list, number, part, real, text};
+use crate::aws::shape::Given;
 use crate::aws::templates::data::LaunchTemplateData;
-use crate::aws::templates::members::REQUIREMENTS;
+use crate::aws::templates::members::OVERRIDE;
 use crate::aws::types::requirements;
 use crate::refusal::Refusal;
 
@@ -119,56 +119,6 @@ pub(crate) struct Override {
     /// What it says over the template.
     pub(crate) data: LaunchTemplateData,
 }
-
-/// The members of `FleetLaunchTemplateOverridesRequest` that its answers have too.
-const OVERRIDE: &[Member] = &[
-    text("InstanceType"),
-    text("MaxPrice"),
-    text("SubnetId"),
-    text("AvailabilityZone"),
-    real("WeightedCapacity"),
-    real("Priority"),
-    part(
-        "Placement",
-        &[
-            text("AvailabilityZone"),
-            text("AvailabilityZoneId"),
-            text("Affinity"),
-            text("GroupName"),
-            number("PartitionNumber"),
-            text("HostId"),
-            choice("Tenancy", &["default", "dedicated", "host"]),
-            text("SpreadDomain"),
-            text("HostResourceGroupArn"),
-            text("GroupId"),
-        ],
-    ),
-    part("InstanceRequirements", REQUIREMENTS),
-    text("ImageId"),
-    list(
-        "BlockDeviceMapping",
-        "blockDeviceMappingSet",
-        &[
-            text("DeviceName"),
-            text("VirtualName"),
-            part(
-                "Ebs",
-                &[
-                    flag("Encrypted"),
-                    flag("DeleteOnTermination"),
-                    number("Iops"),
-                    number("Throughput"),
-                    text("KmsKeyId"),
-                    text("SnapshotId"),
-                    number("VolumeSize"),
-                    choice("VolumeType", &["standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"]),
-                ],
-            ),
-            text("NoDevice"),
-        ],
-    ),
-    text("AvailabilityZoneId"),
-];
 
 impl FleetRequest {
     /// Reads the request.

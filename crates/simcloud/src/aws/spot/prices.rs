@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -113,10 +112,6 @@ impl Filtered for Seen<'_> {
             _ => return None,
         };
         Some(vec![value])
-    }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
     }
 }
 

@@ -7,35 +7,41 @@ const REAL_RANGE: &[Member] = &[real("Min"), real("Max")];
 const INCLUDED: &[&str] = &["included", "required", "excluded"];
 const ENABLED: &[&str] = &["disabled", "enabled"];
 
+/// Disks, with the members of their volumes that not every structure has.
+macro_rules! block_devices {
+    ($($more:expr),*) => {
+        list(
+            "BlockDeviceMapping",
+            "blockDeviceMappingSet",
+            &[
+                text("DeviceName"),
+                text("VirtualName"),
+                part(
+                    "Ebs",
+                    &[
+                        flag("Encrypted"),
+                        flag("DeleteOnTermination"),
+                        number("Iops"),
+                        text("KmsKeyId"),
+                        text("SnapshotId"),
+                        number("VolumeSize"),
+                        choice("VolumeType", &["standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"]),
+                        number("Throughput"),
+                        $($more,)*
+                    ],
+                ),
+                text("NoDevice"),
+            ],
+        )
+    };
+}
+
 /// The members of `RequestLaunchTemplateData` and `ResponseLaunchTemplateData`, EC2 service model.
 pub(crate) const DATA: &[Member] = &[
     text("KernelId"),
     flag("EbsOptimized"),
     part("IamInstanceProfile", &[text("Arn"), text("Name")]),
-    list(
-        "BlockDeviceMapping",
-        "blockDeviceMappingSet",
-        &[
-            text("DeviceName"),
-            text("VirtualName"),
-            part(
-                "Ebs",
-                &[
-                    flag("Encrypted"),
-                    flag("DeleteOnTermination"),
-                    number("Iops"),
-                    text("KmsKeyId"),
-                    text("SnapshotId"),
-                    number("VolumeSize"),
-                    choice("VolumeType", &["standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"]),
-                    number("Throughput"),
-                    number("VolumeInitializationRate"),
-                    number("EbsCardIndex"),
-                ],
-            ),
-            text("NoDevice"),
-        ],
-    ),
+    block_devices!(number("VolumeInitializationRate"), number("EbsCardIndex")),
     list(
         "NetworkInterface",
         "networkInterfaceSet",
@@ -75,21 +81,7 @@ pub(crate) const DATA: &[Member] = &[
     text("InstanceType"),
     text("KeyName"),
     part("Monitoring", &[flag("Enabled"), texts("MetricCategoryId", "metricCategoryIdSet")]),
-    part(
-        "Placement",
-        &[
-            text("AvailabilityZone"),
-            text("AvailabilityZoneId"),
-            text("Affinity"),
-            text("GroupName"),
-            text("HostId"),
-            choice("Tenancy", &["default", "dedicated", "host"]),
-            text("SpreadDomain"),
-            text("HostResourceGroupArn"),
-            number("PartitionNumber"),
-            text("GroupId"),
-        ],
-    ),
+    part("Placement", PLACEMENT),
     text("RamDiskId"),
     flag("DisableApiTermination"),
     choice("InstanceInitiatedShutdownBehavior", &["stop", "terminate"]),
@@ -181,6 +173,34 @@ pub(crate) const DATA: &[Member] = &[
             number("NetworkCardIndex"),
         ],
     ),
+];
+
+/// The members of `FleetLaunchTemplateOverridesRequest` that its answers have too.
+pub(crate) const OVERRIDE: &[Member] = &[
+    text("InstanceType"),
+    text("MaxPrice"),
+    text("SubnetId"),
+    text("AvailabilityZone"),
+    real("WeightedCapacity"),
+    real("Priority"),
+    part("Placement", PLACEMENT),
+    part("InstanceRequirements", REQUIREMENTS),
+    text("ImageId"),
+    block_devices!(),
+    text("AvailabilityZoneId"),
+];
+
+const PLACEMENT: &[Member] = &[
+    text("AvailabilityZone"),
+    text("AvailabilityZoneId"),
+    text("Affinity"),
+    text("GroupName"),
+    text("HostId"),
+    choice("Tenancy", &["default", "dedicated", "host"]),
+    text("SpreadDomain"),
+    text("HostResourceGroupArn"),
+    number("PartitionNumber"),
+    text("GroupId"),
 ];
 
 /// The attributes of types: `InstanceRequirementsRequest`.

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -214,10 +213,6 @@ impl Filtered for Seen<'_> {
             _ => None,
         };
         value.map(|value| vec![value.into()])
-    }
-
-    fn tags(&self) -> &BTreeMap<String, String> {
-        const { &BTreeMap::new() }
     }
 }
 
