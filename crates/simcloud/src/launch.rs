@@ -70,6 +70,21 @@ impl Kernel {
     /// [`Refusal::TokenReused`] and [`Refusal::TokenSpent`] for its token. Missing capacity and
     /// quota are in the answer.
     pub fn launch(&mut self, order: &Order) -> Result<Bought, Refusal> {
+        let bought = self.launch_part(order)?;
+        let machines = self.lots[bought.launch as usize].machines();
+        let last_up = machines.map(|m| self.machines[m as usize].running_at).max();
+        if let Some(last_up) = last_up.filter(|_| !bought.repeated) {
+            self.limits.hold(self.setup.rules.actions.launch, order.region.as_str(), last_up);
+        }
+        Ok(bought)
+    }
+
+    /// The same, without counting it among the calls in flight: for a face whose call is made of
+    /// several launches, or is not the one that is counted.
+    ///
+    /// # Errors
+    /// Those of [`Kernel::launch`].
+    pub(crate) fn launch_part(&mut self, order: &Order) -> Result<Bought, Refusal> {
         let digest = digest(order);
         if let Some(bought) = self.repeat(order, digest)? {
             return Ok(bought);
@@ -292,8 +307,18 @@ impl Kernel {
         from: Timestamp,
     ) {
         let again = kind == LineKind::Instance && (m as usize) < self.machines.len();
-        let (of, gib) = (Of::Machine(m), 0);
-        self.lines.push(Line { kind, of, price, list, from, until: None, reclaimed: false, again, gib });
+        self.lines.push(Line {
+            kind,
+            of: Of::Machine(m),
+            price,
+            list,
+            from,
+            until: None,
+            reclaimed: false,
+            again,
+            gib: 0,
+            asked: self.now,
+        });
     }
 
     /// Puts a machine among the live ones of its pool.
@@ -341,10 +366,6 @@ impl Kernel {
             self.tokens.insert(token.clone(), index);
         }
         let (count, expiry) = (lot.count, lot.native_expiry);
-        let last_up = lot.machines().map(|m| self.machines[m as usize].running_at).max();
-        if let Some(last_up) = last_up {
-            self.limits.hold(self.setup.rules.actions.launch, order.region.as_str(), last_up);
-        }
         self.index_lot(index);
         if let Some(expiry) = expiry.filter(|_| count > 0) {
             self.at(expiry, Due::Expire(index));

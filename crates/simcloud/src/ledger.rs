@@ -40,6 +40,8 @@ pub(crate) struct Line {
     pub(crate) again: bool,
     /// The size of a disk; 0 for all else.
     pub(crate) gib: u32,
+    /// When it was asked for; it costs from `from` on.
+    pub(crate) asked: Timestamp,
 }
 
 /// Whose line it is.
@@ -55,9 +57,14 @@ impl Line {
     /// The time that is paid, in whole seconds, the last one begun counts.
     pub(crate) fn paid(&self, billing: &Billing, now: Timestamp) -> Duration {
         let until = self.until.unwrap_or(now).min(now);
-        let used = Duration::try_from(until.duration_since(self.from)).unwrap_or_default();
+        let since = |from| Duration::try_from(until.duration_since(from)).unwrap_or_default();
+        let used = since(self.from);
         match self.kind {
-            LineKind::Instance => billing.paid(whole_seconds(used), self.reclaimed),
+            LineKind::Instance => {
+                let free = billing.free_if_reclaimed_within.filter(|_| billing.free_counts_boot);
+                let soon = free.is_none_or(|free| since(self.asked) < free);
+                billing.paid(whole_seconds(used), self.reclaimed && soon)
+            }
             LineKind::Disk | LineKind::Address => whole_seconds(used),
         }
     }

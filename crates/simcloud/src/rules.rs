@@ -196,6 +196,9 @@ pub struct Billing {
     /// A spot instance that the cloud takes back this soon costs nothing. EC2, "Billing for
     /// interrupted Spot Instances": the first hour. GCE, Spot VMs: the first minute.
     pub free_if_reclaimed_within: Option<Duration>,
+    /// Whether that time counts from the accepted start. GCE, Spot VMs: within a minute of its
+    /// creation. EC2: from when it runs.
+    pub free_counts_boot: bool,
     /// The states that cost money. EC2 and GCE: running only. Azure, "States and billing":
     /// running, and stopped unless deallocated.
     pub states: &'static [InstanceState],

@@ -50,6 +50,7 @@ impl Kernel {
             reclaimed: false,
             again: false,
             gib,
+            asked: self.now,
         });
         self.things.push(Thing {
             id: id.clone(),

@@ -298,6 +298,18 @@ fn a_machine_that_is_taken_back_while_it_comes_up_never_ran_and_costs_nothing() 
 }
 
 #[test]
+fn a_machine_that_is_taken_back_within_a_minute_of_its_launch_is_free() {
+    for (age, paid) in [(59, 0), (60, 60), (75, 65)] {
+        let bed = gce();
+        let id = spot(&bed, |_| {});
+        bed.pass(age);
+        preempt(&bed, &id, "");
+        bed.pass(60);
+        assert_eq!(bed.paid(), paid, "after {age} s, of which it came up for ten");
+    }
+}
+
+#[test]
 fn any_spot_machine_can_be_stopped_by_its_user_and_started_where_there_is_room() {
     let bed = gce();
     let id = spot(&bed, |_| {});

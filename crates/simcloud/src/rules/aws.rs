@@ -27,6 +27,7 @@ pub(super) fn aws() -> Rules {
         billing: Billing {
             minimum: MINUTE,
             free_if_reclaimed_within: Some(HOUR),
+            free_counts_boot: false,
             states: &[InstanceState::Running],
         },
         extras: Extras {

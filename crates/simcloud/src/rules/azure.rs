@@ -27,6 +27,7 @@ pub(super) fn azure() -> Rules {
         billing: Billing {
             minimum: Duration::from_secs(1),
             free_if_reclaimed_within: None,
+            free_counts_boot: false,
             states: &[InstanceState::Running, InstanceState::Stopped],
         },
         extras: Extras {

@@ -27,6 +27,7 @@ pub(super) fn gcp() -> Rules {
         billing: Billing {
             minimum: MINUTE,
             free_if_reclaimed_within: Some(MINUTE),
+            free_counts_boot: true,
             states: &[InstanceState::Running],
         },
         extras: Extras {

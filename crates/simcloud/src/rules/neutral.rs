@@ -27,6 +27,7 @@ pub(super) fn neutral() -> Rules {
         billing: Billing {
             minimum: MINUTE,
             free_if_reclaimed_within: None,
+            free_counts_boot: false,
             states: &[InstanceState::Running],
         },
         extras: Extras {
