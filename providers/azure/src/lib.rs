@@ -1,0 +1,1 @@
+//! The skyfleet provider for Azure.
