@@ -33,14 +33,14 @@ pub(crate) async fn serve(
             .map_err(|error| Failure::usage(error.message()).help("correct it, or leave --scenario out"))?;
     }
     (options.port, options.seed, options.processes) = (args.port, args.seed.unwrap_or(0), args.processes);
-    let key = options.scenario.credentials.iter().find(|key| key.cloud == Cloud::Aws).cloned();
+    let keys = options.scenario.credentials.clone();
 
     let server = Server::start(options).map_err(|error| match error.kind() {
         ErrorKind::InvalidConfig => Failure::usage(error.message()).help(EXAMPLE),
         _ => Failure::new(Exit::Failed, error.message()).help("choose another --port, or leave it out"),
     })?;
     if args.env {
-        for (name, value) in variables(&server, key.as_ref(), &time) {
+        for (name, value) in variables(&server, &keys, &time) {
             output.line(format!("export {name}={}", quoted(&value)))?;
         }
         output.flush()?;
@@ -97,10 +97,14 @@ impl Time {
 
 /// What points programs at the simulated clouds: the official SDKs, the clouds' own command lines,
 /// and ours. Names that begin with `SKYFLEET_` are keys of the config, so ours do not.
-fn variables(server: &Server, key: Option<&Credential>, time: &Time) -> Vec<(&'static str, String)> {
+fn variables(server: &Server, keys: &[Credential], time: &Time) -> Vec<(&'static str, String)> {
     let urls = server.urls();
-    let key_id = key.map_or("AKIASIMCLOUD", |key| &key.key_id);
-    let secret = key.map_or("simcloud", |key| &key.secret);
+    let of = |cloud| keys.iter().find(|key| key.cloud == cloud);
+    let (aws, gcp) = (of(Cloud::Aws), of(Cloud::Gcp));
+    let key_id = aws.map_or("AKIASIMCLOUD", |key| &key.key_id);
+    let secret = aws.map_or("simcloud", |key| &key.secret);
+    let project = gcp.map_or("simcloud", |key| &key.key_id);
+    let token = gcp.map_or("simcloud", |key| &key.secret);
     let mut variables = vec![
         ("AWS_ENDPOINT_URL", urls.aws.clone()),
         ("AWS_ENDPOINT_URL_EC2", urls.aws.clone()),
@@ -109,9 +113,11 @@ fn variables(server: &Server, key: Option<&Credential>, time: &Time) -> Vec<(&'s
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
         ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", format!("{}/compute/v1/", urls.gcp)),
-        ("CLOUDSDK_CORE_PROJECT", "simcloud".to_owned()),
-        ("CLOUDSDK_AUTH_ACCESS_TOKEN", "simcloud".to_owned()),
-        ("GOOGLE_CLOUD_PROJECT", "simcloud".to_owned()),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING", format!("{}/", urls.gcp)),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", format!("{}/", urls.gcp)),
+        ("CLOUDSDK_CORE_PROJECT", project.to_owned()),
+        ("CLOUDSDK_AUTH_ACCESS_TOKEN", token.to_owned()),
+        ("GOOGLE_CLOUD_PROJECT", project.to_owned()),
         ("AZURE_AUTHORITY_HOST", urls.azure.clone()),
         ("AZURE_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000001".to_owned()),
         ("AZURE_TENANT_ID", "00000000-0000-4000-8000-000000000002".to_owned()),

@@ -5,111 +5,15 @@
 
 mod skyfleet;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::Command;
-
-use serde_json::Value;
-use skyfleet::{Ended, Home, Running};
-
-/// A simulated EC2 and a person who uses it.
-struct Bed {
-    home: Home,
-    /// Ended, with all its instances, when the bed is.
-    _cloud: Running,
-    /// What the cloud said should be in the environment.
-    variables: Vec<(String, String)>,
-}
+use skyfleet::wire::{Bed, closed_url};
 
 /// The keys that the cloud of [`Bed::with`] knows, when its scenario names some.
 const ACCOUNT: &str = "[[credentials]]\ncloud = \"aws\"\nkey_id = \"AKIAKNOWN\"\nsecret = \"open sesame\"\n";
 
-impl Bed {
-    /// A cloud where half a minute passes in a second.
-    fn with(scenario: &str) -> Self {
-        let home = Home::new();
-        let scenario = home.write("scenario.toml", scenario);
-        let args = ["sim", "--env", "--processes", "--clock", "scaled:30", "--seed", "7"];
-        let mut command = home.command(&args);
-        command.arg("--scenario").arg(scenario).arg("--exit-with-parent").stdin(std::process::Stdio::piped());
-        let mut cloud = Running::of(command);
-        let lines = BufReader::new(cloud.child().stdout.take().unwrap()).lines();
-        let exported = lines.map_while(Result::ok).filter_map(|line| {
-            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-        });
-        // The last line of all is the clock's.
-        let mut variables = Vec::new();
-        for (name, value) in exported {
-            let last = name == "SIMCLOUD_CLOCK";
-            variables.push((name, value));
-            if last {
-                break;
-            }
-        }
-        Self { home, _cloud: cloud, variables }
-    }
-
-    fn new() -> Self {
-        Self::with("")
-    }
-
-    fn variable(&self, name: &str) -> &str {
-        let found = self.variables.iter().find(|(known, _)| known == name);
-        found.map_or_else(|| panic!("{name} is not exported: {:?}", self.variables), |(_, value)| value)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.home.command(args);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.env("SKYFLEET_PROVIDER", "aws").env("SKYFLEET_OWNER", "ada").env("RUST_BACKTRACE", "1");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        self.run_with(args, &[])
-    }
-
-    fn run_with(&self, args: &[&str], changed: &[(&str, &str)]) -> Ended {
-        let mut command = self.command(args);
-        command.envs(changed.iter().copied());
-        Running::of(command).ended(args)
-    }
-
-    /// A call of the admin face.
-    fn admin(&self, method: &str, path: &str, body: &str) -> Value {
-        let url = self.variable("SIMCLOUD_ADMIN");
-        let address = url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-        let kind = "Content-Type: application/json\r\n";
-        write!(stream, "{head}{kind}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
-    }
-
-    fn fault(&self, fault: &str) {
-        let id = self.admin("POST", "/v1/faults", fault);
-        assert!(id.get("id").is_some(), "{fault}: {id}");
-    }
-
-    /// Nothing costs money and nothing is left, by the cloud's own books.
-    fn is_empty(&self) {
-        let ledger = self.admin("GET", "/v1/ledger", "");
-        assert_eq!(ledger["live"].as_array().map(Vec::len), Some(0), "{ledger:#}");
-        assert_eq!(ledger["blocking"].as_array().map(Vec::len), Some(0), "{ledger:#}");
-    }
-
-    fn calls(&self, action: &str) -> u64 {
-        self.admin("GET", "/v1/calls", "")["aws"][action]["calls"].as_u64().unwrap_or(0)
-    }
-}
-
 #[test]
 fn a_batch_job_survives_two_preemptions_and_leaves_nothing() {
     let bed = Bed::with(
+        "aws",
         "[[event]]\nat_s = 60\nkind = \"preempt\"\nnth = 2\nnotice_s = 20\n\
          [[event]]\nat_s = 75\nkind = \"preempt\"\nnth = 3\nnotice_s = 20\n",
     );
@@ -130,7 +34,7 @@ fn a_batch_job_survives_two_preemptions_and_leaves_nothing() {
 
 #[test]
 fn a_fleet_goes_up_is_seen_and_goes_down() {
-    let bed = Bed::new();
+    let bed = Bed::new("aws");
     let up = bed.run(&["up", "-n", "12", "--vcpus", "2", "--region", "us-east-1", "--lifetime", "1h"]);
     assert_eq!(up.code, 0, "{up:?}");
     let ps = bed.run(&["ps", "--json"]);
@@ -169,10 +73,10 @@ fn what_cannot_be_had_is_a_clear_error_and_leaves_nothing() {
             &["m7g.lrage", "m7g.large"],
         ),
     ];
-    let bed = Bed::new();
+    let bed = Bed::new("aws");
     for (fault, args, code, words) in cases {
         if !fault.is_empty() {
-            bed.fault(&fault.replacen('{', r#"{"cloud":"aws","#, 1));
+            bed.fault(fault);
         }
         let ended = bed.run(args);
         ended.refused(*code, words);
@@ -184,7 +88,7 @@ fn what_cannot_be_had_is_a_clear_error_and_leaves_nothing() {
 
 #[test]
 fn wrong_credentials_are_named_without_being_shown() {
-    let bed = Bed::with(ACCOUNT);
+    let bed = Bed::with("aws", ACCOUNT);
     let args = ["plan", "-n", "1", "--vcpus", "2", "--region", "us-east-1"];
     let known = [("AWS_ACCESS_KEY_ID", "AKIAKNOWN"), ("AWS_SECRET_ACCESS_KEY", "open sesame")];
     assert_eq!(bed.run_with(&args, &known).code, 0);
@@ -201,10 +105,8 @@ fn wrong_credentials_are_named_without_being_shown() {
 
 #[test]
 fn an_endpoint_that_is_down_is_said_so() {
-    let bed = Bed::new();
-    // Nobody listens where a listener has just been.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    let bed = Bed::new("aws");
+    let url = closed_url();
     let down = [("AWS_ENDPOINT_URL", url.as_str()), ("AWS_ENDPOINT_URL_EC2", url.as_str())];
     let ended = bed.run_with(&["plan", "-n", "1", "--vcpus", "2", "--region", "us-east-1"], &down);
     assert!(ended.code != 0, "{ended:?}");
@@ -213,7 +115,7 @@ fn an_endpoint_that_is_down_is_said_so() {
 
 #[test]
 fn the_doctor_finds_an_account_in_order_and_changes_nothing() {
-    let bed = Bed::new();
+    let bed = Bed::new("aws");
     let ended = bed.run(&["doctor", "--json"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.out.contains("123456789012"), "{ended:?}");

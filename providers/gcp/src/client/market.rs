@@ -17,7 +17,7 @@ use crate::whereabouts::last;
 /// The most entries of one page of the price list (Cloud Billing documentation, `skus.list`).
 const SKUS: i32 = 5_000;
 /// Compute Engine's entry in the price list of all services (Cloud Billing documentation).
-const COMPUTE_ENGINE: &str = "services/6F81-5844-456A";
+pub(super) const COMPUTE_ENGINE: &str = "services/6F81-5844-456A";
 
 /// A region, as its project sees it.
 #[derive(Clone, Debug, PartialEq)]
