@@ -14,15 +14,21 @@
 //! | `projects`, `quotas`, `regions`, `zones` | the project and the places |
 //! | `zonal`, `machine_types`, `accelerator_types`, `disk_types` | what is sold in each zone |
 //! | `images` | the images that everybody may use, and those of the caller's own |
+//! | `instances`, `bulk`, `blueprint` | instances, one by one and many at once; what they are made of |
+//! | `launched` | what is kept of them beside the world |
 //! | `made`, `networks`, `subnetworks`, `firewalls` | configuration that costs nothing |
 
 pub(crate) mod accelerator_types;
+pub(crate) mod blueprint;
+pub(crate) mod bulk;
 pub(crate) mod disk_types;
 pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod firewalls;
 pub(crate) mod images;
+pub(crate) mod instances;
 pub(crate) mod labels;
+pub(crate) mod launched;
 pub(crate) mod list;
 pub(crate) mod machine_types;
 pub(crate) mod made;

@@ -84,19 +84,68 @@ impl Wanted {
         request: &Request<'_>,
     ) -> Value {
         let (found, next) = self.take(items.map(|(scope, item)| (scope.to_string(), item)));
-        let mut by_scope: Map<String, Value> = Map::new();
-        for (scope, item) in found {
-            let there = by_scope.entry(scope).or_insert_with(|| json!({ field: [] }));
-            if let Some(Value::Array(there)) = there.get_mut(field) {
-                there.push(item);
+        gathered(found, next, scopes, kind, field, request)
+    }
+
+    /// As [`Wanted::page`], for long lists: items come with their names, and are only shown as far
+    /// as the page needs them.
+    pub(crate) fn page_of<T>(
+        &self,
+        items: Vec<(String, T)>,
+        show: impl Fn(&T) -> Value,
+        kind: &str,
+        path: &str,
+        request: &Request<'_>,
+    ) -> Value {
+        let items = items.into_iter().map(|(name, item)| (String::new(), name, item));
+        let (found, next) = self.take_shown(items.collect(), show);
+        let mut page = frame(kind, path, next, request);
+        if !found.is_empty() {
+            page.insert("items".to_owned(), found.into_iter().map(|(_, item)| item).collect());
+        }
+        Value::Object(page)
+    }
+
+    /// As [`Wanted::aggregated`], for long lists.
+    pub(crate) fn aggregated_of<T>(
+        &self,
+        items: Vec<(Scope, String, T)>,
+        show: impl Fn(&T) -> Value,
+        scopes: &[Scope],
+        (kind, field): (&str, &str),
+        request: &Request<'_>,
+    ) -> Value {
+        let items = items.into_iter().map(|(scope, name, item)| (scope.to_string(), name, item));
+        let (found, next) = self.take_shown(items.collect(), show);
+        gathered(found, next, scopes, kind, field, request)
+    }
+
+    fn take_shown<T>(
+        &self,
+        mut items: Vec<(String, String, T)>,
+        show: impl Fn(&T) -> Value,
+    ) -> (Vec<(String, Value)>, Option<String>) {
+        if self.newest_first {
+            return self.take(items.iter().map(|(scope, _, item)| (scope.clone(), show(item))));
+        }
+        items.sort_unstable_by(|(scope_a, name_a, _), (scope_b, name_b, _)| {
+            scope_a.cmp(scope_b).then_with(|| name_a.cmp(name_b))
+        });
+        let from = self.after.as_ref().map_or(0, |(after, _, last)| {
+            items.partition_point(|(scope, name, _)| (scope, name) <= (after, last))
+        });
+        let mut found: Vec<(Place, Value)> = Vec::new();
+        for (scope, name, item) in &items[from..] {
+            let shown = show(item);
+            if self.filter.matches(&shown) {
+                found.push(((scope.clone(), String::new(), name.clone()), shown));
+                // One more than the page holds says that there is another page.
+                if found.len() > self.most {
+                    break;
+                }
             }
         }
-        for scope in scopes {
-            by_scope.entry(scope.to_string()).or_insert_with(|| nothing(scope));
-        }
-        let mut page = frame(kind, &format!("aggregated/{field}"), next, request);
-        page.insert("items".to_owned(), Value::Object(by_scope));
-        Value::Object(page)
+        self.cut(found)
     }
 
     fn take(&self, items: impl Iterator<Item = (String, Value)>) -> (Vec<(String, Value)>, Option<String>) {
@@ -106,6 +155,11 @@ impl Wanted {
             .filter(|(place, _)| self.after.as_ref().is_none_or(|after| self.compare(after, place).is_lt()))
             .collect();
         found.sort_by(|(a, _), (b, _)| self.compare(a, b));
+        self.cut(found)
+    }
+
+    /// The page, and the token of the next one.
+    fn cut(&self, mut found: Vec<(Place, Value)>) -> (Vec<(String, Value)>, Option<String>) {
         let more = found.len() > self.most;
         found.truncate(self.most);
         let next = found.last().filter(|_| more).map(|(place, _)| token(place));
@@ -135,6 +189,29 @@ pub(crate) fn zones(kernel: &Kernel) -> Vec<Scope> {
 /// All regions in scope.
 pub(crate) fn regions(kernel: &Kernel) -> Vec<Scope> {
     kernel.regions().into_iter().map(Scope::Region).collect()
+}
+
+fn gathered(
+    found: Vec<(String, Value)>,
+    next: Option<String>,
+    scopes: &[Scope],
+    kind: &str,
+    field: &str,
+    request: &Request<'_>,
+) -> Value {
+    let mut by_scope: Map<String, Value> = Map::new();
+    for (scope, item) in found {
+        let there = by_scope.entry(scope).or_insert_with(|| json!({ field: [] }));
+        if let Some(Value::Array(there)) = there.get_mut(field) {
+            there.push(item);
+        }
+    }
+    for scope in scopes {
+        by_scope.entry(scope.to_string()).or_insert_with(|| nothing(scope));
+    }
+    let mut page = frame(kind, &format!("aggregated/{field}"), next, request);
+    page.insert("items".to_owned(), Value::Object(by_scope));
+    Value::Object(page)
 }
 
 fn frame(kind: &str, path: &str, next: Option<String>, request: &Request<'_>) -> Map<String, Value> {

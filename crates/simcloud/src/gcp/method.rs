@@ -2,8 +2,8 @@
 
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::{
-    accelerator_types, disk_types, firewalls, images, machine_types, networks, operation, projects, regions,
-    subnetworks, zones,
+    accelerator_types, bulk, disk_types, firewalls, images, instances, machine_types, networks, operation,
+    projects, regions, subnetworks, zones,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -25,6 +25,8 @@ const ROOMS: &[&[Method]] = &[
     networks::METHODS,
     subnetworks::METHODS,
     firewalls::METHODS,
+    instances::METHODS,
+    bulk::METHODS,
 ];
 
 /// A method and the values of its path's parameters; `None` for what is not simulated.

@@ -145,8 +145,8 @@ pub(crate) struct Place {
     pub(crate) ready: Vec<Timestamp>,
     /// How many could not be made.
     pub(crate) failed: u32,
-    /// Too few could be made, and those that were made are deleted again.
-    pub(crate) rolled_back: bool,
+    /// When it shows that too few can be made, and those that were made are deleted again.
+    pub(crate) rolls_back: Option<Timestamp>,
 }
 
 /// One operation.
@@ -222,12 +222,12 @@ impl Bulk {
     fn show(&self, now: Timestamp, over: bool) -> Value {
         let places = self.0.iter().map(|(zone, place)| {
             let created = place.ready.iter().filter(|ready| over || **ready <= now).count() as u32;
-            let status = match (over, place.rolled_back) {
-                (true, _) => "DONE",
-                (false, true) => "ROLLING_BACK",
-                (false, false) => "CREATING",
+            let status = match place.rolls_back {
+                _ if over => "DONE",
+                Some(at) if at <= now => "ROLLING_BACK",
+                _ => "CREATING",
             };
-            let deleted = if over && place.rolled_back { created } else { 0 };
+            let deleted = if over && place.rolls_back.is_some() { created } else { 0 };
             let shown = json!({
                 "targetVmCount": place.target,
                 "createdVmCount": created,

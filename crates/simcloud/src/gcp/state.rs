@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::face::Beside;
+use crate::gcp::launched::Launched;
 use crate::gcp::made::Store;
 use crate::gcp::operation::Operations;
 use crate::kernel::Kernel;
@@ -12,6 +13,8 @@ pub(crate) struct State {
     /// How many numbers were given: ids of resources that the world does not number.
     pub(crate) numbers: u64,
     pub(crate) operations: Operations,
+    /// What launches of Compute Engine were made of.
+    pub(crate) launched: Launched,
     /// Ids of resources by path, once given: `zones/z/disks/d`.
     pub(crate) ids: BTreeMap<String, u64>,
     /// Networks, firewall rules, templates, images; none before somebody looks.
@@ -21,5 +24,7 @@ pub(crate) struct State {
 }
 
 impl Beside for State {
-    fn tend(&mut self, _: &mut Kernel) {}
+    fn tend(&mut self, kernel: &mut Kernel) {
+        self.launched.fade(kernel.now());
+    }
 }
