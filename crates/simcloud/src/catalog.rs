@@ -116,7 +116,7 @@ impl Catalog {
         };
         catalog.zones.sort_by(|a, b| (&a.region, &a.zone).cmp(&(&b.region, &b.zone)));
         // One list of quotas for all offers of the same family, GPU, market and region.
-        let mut drawn: BTreeMap<(&str, Option<(&str, u32)>, Market, &Region), Arc<[Draw]>> = BTreeMap::new();
+        let mut drawn: BTreeMap<Drawing<'_>, Arc<[Draw]>> = BTreeMap::new();
         for row in &type_rows {
             let spec = Arc::new(row.spec());
             for zone in zone_rows.iter().filter(|zone| row.sold_in(zone)) {
@@ -230,6 +230,9 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.into_iter().take(3).map(|(_, known)| known).collect()
 }
+
+/// By what offers draw on the same quotas: family, GPU, market and region.
+type Drawing<'a> = (&'a str, Option<(&'a str, u32)>, Market, &'a Region);
 
 /// The order of the offers.
 fn order(offer: &Offer) -> (&Region, &Zone, &TypeName, Market) {
