@@ -23,7 +23,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use skyfleet_core::{Clock, Region, Result};
 use tokio::sync::OnceCell;
 
-pub use http::http_client;
+use http::http_client;
 pub(crate) use http::near_client;
 
 use crate::config::Settings;
@@ -163,8 +163,12 @@ impl Client {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        // Whoever waits for an answer over a socket only seems idle.
+        let hold = self.clock().hold();
         // The SDK's futures are large, and every caller would carry them.
-        Box::pin(call).await.map_err(|error| error::refused(operation, region, error))
+        let answer = Box::pin(call).await;
+        drop(hold);
+        answer.map_err(|error| error::refused(operation, region, error))
     }
 }
 

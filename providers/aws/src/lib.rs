@@ -44,10 +44,9 @@ use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result};
 
 use catalog::Catalogue;
 use client::Client;
-pub use client::http_client;
 pub use config::{Named, Settings};
-pub use skyfleet_core::settings::Cidr;
 pub use notice::{MachineNotice, notice, notice_at};
+pub use skyfleet_core::settings::Cidr;
 use whereabouts::Whereabouts;
 
 /// Makes the provider from `[providers.aws]`: see [`Settings`].

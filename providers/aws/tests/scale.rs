@@ -7,16 +7,13 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use skyfleet_aws::{AwsProvider, Settings, http_client};
+use skyfleet_aws::{AwsProvider, Settings};
 use skyfleet_core::{
     Arch, CapacitySearch, Clock, Cursor, FleetBlueprint, FleetLaunch, FleetName, InstanceState,
     LaunchRequest, ManualClock, Market, OfferQuery, Owner, PoolBid, PreemptionHandling, Region, Selector,
     Spread, Teardown, Timestamp, Token,
 };
 use skyfleet_simcloud::{Cloud, Server, ServerOptions};
-
-#[path = "levers/held.rs"]
-mod held;
 
 /// 2026-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -45,7 +42,6 @@ impl Bed {
             .region(aws_config::Region::new(REGION))
             .endpoint_url(&server.urls().aws)
             .credentials_provider(SharedCredentialsProvider::new(keys))
-            .http_client(held::Held::new(http_client().unwrap(), clock.clone()))
             .build();
         let settings = Settings { regions: vec![Region::from(REGION)], ..Settings::default() };
         let provider = AwsProvider::new(sdk, settings, Arc::new(clock.clone()));

@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// `Unavailable` when no HTTP client can be made at all.
-pub fn http_client() -> Result<SharedHttpClient> {
+pub(crate) fn http_client() -> Result<SharedHttpClient> {
     Ok(SharedHttpClient::new(Http { far: Arc::default(), near: near_client()? }))
 }
 

@@ -6,14 +6,10 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use skyfleet_aws::{AwsProvider, Settings, http_client};
+use skyfleet_aws::{AwsProvider, Settings};
 use skyfleet_conformance::{Levers, World, simcloud};
 use skyfleet_core::{Connected, Error, ErrorKind, InstanceId, ManualClock, Region, Result};
 use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World as Sim};
-
-mod held;
-
-use held::Held;
 
 /// Two are enough to lose something in, and every list asks in each.
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
@@ -73,7 +69,6 @@ pub(crate) fn connected(bench: &Bench, key_id: &str) -> Result<Connected> {
         .region(SdkRegion::new(REGIONS[1]))
         .endpoint_url(&bench.server.urls().aws)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(Held::new(http_client()?, bench.clock.clone()))
         .build();
     let settings = Settings::default();
     let clock = Arc::new(bench.clock.clone());

@@ -6,18 +6,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use skyfleet_aws::{AwsProvider, Settings, http_client};
-use skyfleet_core::{Clock, ManualClock, Region, Timestamp};
+use skyfleet_aws::{AwsProvider, Settings};
+use skyfleet_core::{Clock, Hold, ManualClock, Region, Timestamp};
 use skyfleet_simcloud::{Cloud as Which, Fault, Server, ServerOptions};
 
 use crate::Result;
@@ -92,10 +86,9 @@ impl Cloud {
             .region(aws_config::Region::new(REGION))
             .endpoint_url(&self.url)
             .credentials_provider(SharedCredentialsProvider::new(keys))
-            .http_client(SharedHttpClient::new(Timed { inner: http_client()?, time }))
             .build();
         let settings = Settings { regions: vec![Region::from(REGION)], ..Settings::default() };
-        Ok(AwsProvider::new(sdk, settings, Arc::new(self.clock.clone())))
+        Ok(AwsProvider::new(sdk, settings, time))
     }
 }
 
@@ -108,7 +101,7 @@ impl Drop for Cloud {
     }
 }
 
-/// The time of the client, and how far the other process was told of it.
+/// The time of the client, and how far the other process was told of it: before each request.
 #[derive(Debug)]
 struct Time {
     clock: ManualClock,
@@ -137,35 +130,21 @@ impl Time {
     }
 }
 
-/// An HTTP client during whose requests our clock does not jump, and before whose requests theirs follows.
-#[derive(Clone, Debug)]
-struct Timed<T> {
-    inner: T,
-    time: Arc<Time>,
-}
-
-impl HttpClient for Timed<SharedHttpClient> {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Timed { inner, time: self.time.clone() })
+#[async_trait]
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
-}
 
-impl HttpConnector for Timed<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let hold = self.time.clock.hold();
-        if let Err(error) = self.time.tell() {
-            return HttpConnectorFuture::ready(Err(ConnectorError::io(error.into())));
-        }
-        let answer = self.inner.call(request);
-        HttpConnectorFuture::new(async move {
-            let answer = answer.await;
-            drop(hold);
-            answer
-        })
+    async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
+    }
+
+    /// Each request begins with this.
+    fn hold(&self) -> Hold {
+        let hold = self.clock.hold();
+        // A process that cannot be told does not answer the request either, and that is an error.
+        let _ = self.tell();
+        hold
     }
 }
