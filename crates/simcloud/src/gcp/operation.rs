@@ -212,6 +212,9 @@ impl Operation {
                 set("httpErrorMessage", phrase(first.status).into());
                 let errors: Vec<Value> = self.told.iter().map(Told::show).collect();
                 set("error", json!({ "errors": errors }));
+            } else if self.user == "system" {
+                // So Compute Engine tells what it did by itself.
+                set("httpErrorStatusCode", 200.into());
             }
         }
         Value::Object(shown)
@@ -270,12 +273,36 @@ impl Operations {
         self.all.insert(self.count, operation);
     }
 
+    /// Lets the operation fail that was to bring an instance up after this moment; gives its group,
+    /// its zone, and when it would have been done.
+    pub(crate) fn fail(
+        &mut self,
+        target_id: u64,
+        at: Timestamp,
+        told: Told,
+    ) -> Option<(Option<String>, String, Timestamp)> {
+        let brings_up = |one: &&mut Operation| {
+            one.target_id == target_id && one.done > at && matches!(&*one.kind, "insert" | "start")
+        };
+        let one = self.all.values_mut().rev().find(brings_up)?;
+        one.told = vec![told];
+        let was = std::mem::replace(&mut one.done, at);
+        Some((one.group.clone(), one.scope.to_string(), was))
+    }
+
+    /// How the bulk insert of a group goes.
+    pub(crate) fn bulk_of(&mut self, group: &str) -> Option<&mut Bulk> {
+        let mut all = self.all.values_mut().rev();
+        all.find_map(|one| one.bulk.as_mut().filter(|_| one.group.as_deref() == Some(group)))
+    }
+
     fn remove(&mut self, scope: &Scope, name: &str) -> bool {
         let Some(name) = self.find(scope, name).map(|one| one.name.clone()) else { return false };
         self.by_name.remove(&name).is_some_and(|number| self.all.remove(&number).is_some())
     }
 
     fn forget(&mut self, now: Timestamp) {
+        let before = self.all.len();
         while let Some(first) = self.all.first_entry() {
             if first.get().done + KEPT > now {
                 break;
@@ -283,7 +310,9 @@ impl Operations {
             let old = first.remove();
             self.by_name.remove(&old.name);
         }
-        self.tokens.retain(|_, (number, _, _)| self.all.contains_key(number));
+        if self.all.len() < before {
+            self.tokens.retain(|_, (number, _, _)| self.all.contains_key(number));
+        }
     }
 
     /// The operation that an earlier request with this token was given.

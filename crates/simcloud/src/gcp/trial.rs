@@ -1,6 +1,8 @@
 //! A Compute Engine for tests: a world whose clock stands still until it is moved, asked through the
 //! methods of the discovery document.
 
+pub(crate) mod acceptance;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
