@@ -15,17 +15,21 @@
 //! | `zonal`, `machine_types`, `accelerator_types`, `disk_types` | what is sold in each zone |
 //! | `images` | the images that everybody may use, and those of the caller's own |
 //! | `instances`, `bulk`, `blueprint` | instances, one by one and many at once; what they are made of |
-//! | `launched`, `preemption` | what is kept of them beside the world; what becomes of them by itself |
-//! | `made`, `networks`, `subnetworks`, `firewalls` | configuration that costs nothing |
+//! | `launched` | what is kept of them beside the world |
+//! | `made`, `networks`, `subnetworks`, `firewalls`, `instance_templates` | configuration that costs nothing |
+//! | `disks`, `addresses` | what costs money beside instances |
 
 pub(crate) mod accelerator_types;
+pub(crate) mod addresses;
 pub(crate) mod blueprint;
 pub(crate) mod bulk;
 pub(crate) mod disk_types;
+pub(crate) mod disks;
 pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod firewalls;
 pub(crate) mod images;
+pub(crate) mod instance_templates;
 pub(crate) mod instances;
 pub(crate) mod labels;
 pub(crate) mod launched;
@@ -35,7 +39,6 @@ pub(crate) mod made;
 pub(crate) mod method;
 pub(crate) mod networks;
 pub(crate) mod operation;
-pub(crate) mod preemption;
 pub(crate) mod projects;
 pub(crate) mod quotas;
 pub(crate) mod regions;

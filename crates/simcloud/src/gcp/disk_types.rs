@@ -44,6 +44,15 @@ const TYPES: [(&str, &str, &str, &str); 5] = [
 /// The type that a disk has when nobody names one. Compute Engine API, `disks.type`.
 pub(crate) const USUAL: &str = "pd-standard";
 
+/// The largest disk of any type, in GB.
+pub(crate) const MOST_GIB: u32 = 65_536;
+
+/// How big an empty disk of a type is when nobody says.
+pub(crate) fn usual_gib(kind: &str) -> u32 {
+    let usual = TYPES.iter().find(|(name, ..)| *name == kind).map(|(_, _, usual, _)| usual.parse());
+    usual.and_then(Result::ok).unwrap_or(100)
+}
+
 /// A disk type by any form of its name, for a disk in a zone.
 ///
 /// # Errors

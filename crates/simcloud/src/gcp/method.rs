@@ -2,8 +2,8 @@
 
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::{
-    accelerator_types, bulk, disk_types, firewalls, images, instances, machine_types, networks, operation,
-    projects, regions, subnetworks, zones,
+    accelerator_types, addresses, bulk, disk_types, disks, firewalls, images, instance_templates, instances,
+    machine_types, networks, operation, projects, regions, subnetworks, zones,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -25,6 +25,9 @@ const ROOMS: &[&[Method]] = &[
     networks::METHODS,
     subnetworks::METHODS,
     firewalls::METHODS,
+    instance_templates::METHODS,
+    disks::METHODS,
+    addresses::METHODS,
     instances::METHODS,
     bulk::METHODS,
 ];

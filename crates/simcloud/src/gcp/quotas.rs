@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(quota(&project, "GPUS_ALL_REGIONS")["limit"], 20_000.0);
         assert_eq!(quota(&project, "NETWORKS"), json!({ "metric": "NETWORKS", "limit": 50.0, "usage": 1.0 }));
         trial.fault(
-            json!({ "kind": "quota", "region": "us-central1", "quota": "PREEMPTIBLE_CPUS", "limit": 8 }),
+            json!({ "kind": "quota", "region": "us-central1", "name": "PREEMPTIBLE_CPUS", "limit": 8 }),
         );
         assert_eq!(quota(&trial.get("regions/us-central1"), "PREEMPTIBLE_CPUS")["limit"], 8.0);
     }
