@@ -11,6 +11,10 @@ use skyfleet_core::{
 
 use crate::rules::mix;
 
+mod parts;
+
+pub(crate) use parts::{Makeup, PartPrices, series};
+
 /// Which cloud the world plays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +97,8 @@ pub struct Catalog {
     types: BTreeMap<TypeName, (Arc<InstanceType>, Scarcity)>,
     offers: Vec<Offer>,
     quotas: BTreeMap<QuotaId, u32>,
+    /// What the parts of machines cost, on a cloud that prices those.
+    parts: PartPrices,
 }
 
 impl Catalog {
@@ -113,6 +119,10 @@ impl Catalog {
             types: BTreeMap::new(),
             offers: Vec::new(),
             quotas: BTreeMap::new(),
+            parts: match cloud {
+                Cloud::Gcp => PartPrices::read(&zone_rows),
+                _ => PartPrices::default(),
+            },
         };
         catalog.zones.sort_by(|a, b| (&a.region, &a.zone).cmp(&(&b.region, &b.zone)));
         // One list of quotas for all offers of the same family, GPU, market and region.
@@ -121,7 +131,13 @@ impl Catalog {
             let spec = Arc::new(row.spec());
             for zone in zone_rows.iter().filter(|zone| row.sold_in(zone)) {
                 for market in [Market::Spot, Market::OnDemand] {
-                    let Some(price) = row.price(zone, market) else { continue };
+                    let price = match cloud {
+                        Cloud::Gcp => {
+                            catalog.parts.makeup(&spec, &zone.region, market).map(|makeup| makeup.price())
+                        }
+                        _ => row.price(zone, market),
+                    };
+                    let Some(price) = price else { continue };
                     let key = (row.family.as_str(), row.gpu(), market, &zone.region);
                     let quotas = drawn.entry(key).or_insert_with(|| {
                         let rows = quota_rows.iter().filter(|quota| quota.covers(row, market));
@@ -206,6 +222,16 @@ impl Catalog {
     /// How hard spot capacity of a type is to keep; `Plenty` for an unknown type.
     pub fn scarcity(&self, name: &str) -> Scarcity {
         self.types.get(name).map_or(Scarcity::Plenty, |(_, scarcity)| *scarcity)
+    }
+
+    /// What the parts of machines cost; empty where machines are priced as a whole.
+    pub(crate) fn parts(&self) -> &PartPrices {
+        &self.parts
+    }
+
+    /// How the list price of an offer is made up; `None` where machines are priced as a whole.
+    pub(crate) fn makeup(&self, offer: &Offer) -> Option<Makeup> {
+        self.parts.makeup(&offer.instance_type, &offer.region, offer.market)
     }
 
     /// The default limit of every quota, in its own unit.
@@ -338,9 +364,10 @@ struct TypeRow {
     gpu_count: Option<u32>,
     gpu_memory_mib: Option<u32>,
     local_ssd_gib: u32,
-    us_on_demand: f64,
+    /// Absent where the parts of machines have prices, and not machines.
+    us_on_demand: Option<f64>,
     us_spot: Option<f64>,
-    eu_on_demand: f64,
+    eu_on_demand: Option<f64>,
     eu_spot: Option<f64>,
     family: String,
     scarcity: Scarcity,
@@ -379,7 +406,7 @@ impl TypeRow {
             PriceColumn::Us => (self.us_on_demand, self.us_spot),
             PriceColumn::Eu => (self.eu_on_demand, self.eu_spot),
         };
-        let factor = f64::from(zone.percent) / 100.0;
+        let (on_demand, factor) = (on_demand?, f64::from(zone.percent) / 100.0);
         let dollars = match market {
             Market::OnDemand => on_demand * factor,
             // A type without a discount has none anywhere (Azure's H100 sizes).
@@ -391,11 +418,11 @@ impl TypeRow {
 
     /// By how much a zone's usual spot price differs from the listed one: always the same for the
     /// same type and place. EC2 prices each zone (the zones of us-east-1 lie up to 15 % around
-    /// their median); the other two price the whole region.
+    /// their median); Azure prices the whole region.
     fn spot_shift(&self, zone: &ZoneRow) -> f64 {
         let (place, span) = match zone.cloud {
             Cloud::Aws => (zone.zone.as_str(), 0.12),
-            Cloud::Gcp | Cloud::Azure if zone.own == Answer::No => (zone.region.as_str(), 0.06),
+            Cloud::Azure if zone.own == Answer::No => (zone.region.as_str(), 0.06),
             _ => return 0.0,
         };
         let hash = fingerprint(&[self.instance_type.as_str(), place]);
@@ -478,7 +505,7 @@ mod tests {
         assert_eq!(micros(&gcp, "us-central1-a", "n2-standard-2", Market::Spot), 25_120);
         assert_eq!(micros(&azure, "westeurope-3", "Standard_D2s_v5", Market::Spot), 12_650);
         assert_eq!(micros(&azure, "eastus-1", "Standard_NC40ads_H100_v5", Market::Spot), 6_980_000);
-        assert_eq!(micros(&gcp, "us-central1-c", "n1-standard-4+T4", Market::OnDemand), 540_000);
+        assert_eq!(micros(&gcp, "us-central1-c", "n1-standard-4+T4", Market::OnDemand), 539_999);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skyfleet_core::{OfferId, Price, Timestamp, UsdPerHour};
 
-use crate::catalog::{Cloud, Scarcity, fingerprint};
+use crate::catalog::{Cloud, Makeup, Scarcity, fingerprint};
 use crate::rules::mix;
 
 mod price;
@@ -58,6 +58,8 @@ pub struct SpotPool<'a> {
     pub on_demand: Option<UsdPerHour>,
     /// How hard its capacity is to keep.
     pub scarcity: Scarcity,
+    /// How its price is made up, on a cloud that prices the parts of machines.
+    pub(crate) makeup: Option<Makeup>,
 }
 
 /// The spot market of one pool: its price is a pure function of the time, its capacity and its
@@ -156,6 +158,11 @@ impl SpotMarket {
     /// What an hour costs at a time. Pure.
     pub fn price_at(&self, at: Timestamp) -> Price {
         self.price.at(at)
+    }
+
+    /// What a part of the machine costs at a time that costs so much in the catalogue. Pure.
+    pub(crate) fn part_at(&self, list: UsdPerHour, at: Timestamp) -> UsdPerHour {
+        self.price.part_at(list, at)
     }
 
     /// Since when the price of a time has stood, or could have moved last; `None` when it never
@@ -349,6 +356,7 @@ mod tests {
             price: Price::Known(UsdPerHour::from_micros(100_000)),
             on_demand: Some(UsdPerHour::from_micros(300_000)),
             scarcity,
+            makeup: None,
         };
         SpotMarket::new(config, seed, &pool, START)
     }
@@ -402,6 +410,7 @@ mod tests {
             price: Price::Known(price),
             on_demand: Some(price),
             scarcity: Scarcity::Plenty,
+            makeup: None,
         };
         let market = SpotMarket::new(&MarketConfig::default(), 1, &pool, START);
         assert_eq!(market.next_price_change(START), None);

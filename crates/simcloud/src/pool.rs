@@ -96,6 +96,7 @@ fn spot_market(
         price: offer.price,
         on_demand,
         scarcity: catalog.scarcity(offer.instance_type.name.as_str()),
+        makeup: catalog.makeup(offer),
     };
     SpotMarket::new(config, seed, &pool, start)
 }

@@ -70,6 +70,18 @@ impl Kernel {
         self.pools[pool].price(at).known()
     }
 
+    /// What a part of the machines of an offer costs now that costs so much in the catalogue, and
+    /// since when, if it ever moved; `None` for what is not sold.
+    pub(crate) fn part_price(
+        &self,
+        offer: &OfferId,
+        list: UsdPerHour,
+    ) -> Option<(UsdPerHour, Option<Timestamp>)> {
+        let pool = &self.pools[self.setup.catalog.offer_index(offer)?];
+        let Some(market) = &pool.market else { return Some((list, None)) };
+        Some((market.part_at(list, self.now), market.price_since(self.now)))
+    }
+
     /// How the price of an offer moved between two times, oldest first: the change in force at
     /// `from` with its own, earlier, time, and those up to `to`. It reaches back 90 days at most,
     /// and not into the future. Empty for what is not sold, or has no known price.

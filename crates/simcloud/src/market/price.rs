@@ -4,15 +4,25 @@ use serde::{Deserialize, Serialize};
 use skyfleet_core::{OfferId, Price, Timestamp, UsdPerHour};
 
 use super::{SpotPool, unit};
-use crate::catalog::{Cloud, fingerprint};
+use crate::catalog::{Cloud, fingerprint, series};
 use crate::rules::mix;
 
 /// How the price of one pool moves: a pure function of the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum PriceProcess {
     Fixed(Price),
-    Moving { base: UsdPerHour, ceiling: Option<UsdPerHour>, key: u64, pace: Pace },
-    Steps { before: Price, steps: Arc<[(Timestamp, UsdPerHour)]> },
+    /// So many units of each part, which move in step, and what stands still.
+    Moving {
+        parts: Arc<[(u32, UsdPerHour)]>,
+        still: UsdPerHour,
+        ceiling: Option<UsdPerHour>,
+        key: u64,
+        pace: Pace,
+    },
+    Steps {
+        before: Price,
+        steps: Arc<[(Timestamp, UsdPerHour)]>,
+    },
 }
 
 /// How a cloud's spot prices move: in steps, along a line through random heights.
@@ -40,22 +50,41 @@ impl PriceProcess {
             Cloud::Aws => zone,
             _ => zone.rsplit_once('-').map_or(zone, |(region, _)| region),
         };
-        let key = mix(seed ^ 1) ^ fingerprint(&[place, pool.offer.instance_type.as_str()]);
-        Self::Moving { base, ceiling: pool.on_demand, key, pace }
+        let name = pool.offer.instance_type.as_str();
+        let (what, parts, still) = match &pool.makeup {
+            // The parts of a series are those of all its types.
+            Some(makeup) => (series(name), makeup.moving.clone(), makeup.still),
+            None => (name, [(1, base)].into(), UsdPerHour::ZERO),
+        };
+        let key = mix(seed ^ 1) ^ fingerprint(&[place, what]);
+        Self::Moving { parts, still, ceiling: pool.on_demand, key, pace }
     }
 
     /// What an hour costs at a time.
     pub(super) fn at(&self, at: Timestamp) -> Price {
         match self {
             Self::Fixed(price) => *price,
-            Self::Moving { base, ceiling, key, pace } => {
-                let price = pace.price(*base, *key, at);
+            Self::Moving { parts, still, ceiling, key, pace } => {
+                let cost = |(units, list): &(u32, UsdPerHour)| {
+                    i64::from(*units) * pace.price(*list, *key, at).micros()
+                };
+                let moving: i64 = parts.iter().map(cost).sum();
+                let price = UsdPerHour::from_micros(moving + still.micros());
                 Price::Known(ceiling.map_or(price, |ceiling| price.min(ceiling)))
             }
             Self::Steps { before, steps } => {
                 let next = steps.partition_point(|(since, _)| *since <= at);
                 next.checked_sub(1).map_or(*before, |last| Price::Known(steps[last].1))
             }
+        }
+    }
+
+    /// What a part that costs so much in the catalogue costs at a time. A scenario's own prices say
+    /// nothing of parts: those stand.
+    pub(super) fn part_at(&self, list: UsdPerHour, at: Timestamp) -> UsdPerHour {
+        match self {
+            Self::Fixed(_) | Self::Steps { .. } => list,
+            Self::Moving { key, pace, .. } => pace.price(list, *key, at),
         }
     }
 
