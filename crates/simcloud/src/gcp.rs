@@ -15,7 +15,7 @@
 //! | `zonal`, `machine_types`, `accelerator_types`, `disk_types` | what is sold in each zone |
 //! | `images` | the images that everybody may use, and those of the caller's own |
 //! | `instances`, `bulk`, `blueprint` | instances, one by one and many at once; what they are made of |
-//! | `launched` | what is kept of them beside the world |
+//! | `launched`, `preemption` | what is kept of them beside the world; what becomes of them by itself |
 //! | `made`, `networks`, `subnetworks`, `firewalls`, `instance_templates` | configuration that costs nothing |
 //! | `disks`, `addresses` | what costs money beside instances |
 
@@ -39,6 +39,7 @@ pub(crate) mod made;
 pub(crate) mod method;
 pub(crate) mod networks;
 pub(crate) mod operation;
+pub(crate) mod preemption;
 pub(crate) mod projects;
 pub(crate) mod quotas;
 pub(crate) mod regions;

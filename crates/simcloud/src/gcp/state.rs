@@ -4,6 +4,7 @@ use crate::face::Beside;
 use crate::gcp::launched::Launched;
 use crate::gcp::made::Store;
 use crate::gcp::operation::Operations;
+use crate::gcp::preemption::{self, Preemptions};
 use crate::kernel::Kernel;
 
 /// What Compute Engine keeps beside the world. Each part is in the file of the methods that change
@@ -15,6 +16,7 @@ pub(crate) struct State {
     pub(crate) operations: Operations,
     /// What launches of Compute Engine were made of.
     pub(crate) launched: Launched,
+    pub(crate) preemptions: Preemptions,
     /// Ids of resources by path, once given: `zones/z/disks/d`.
     pub(crate) ids: BTreeMap<String, u64>,
     /// Networks, firewall rules, templates, images; none before somebody looks.
@@ -28,5 +30,6 @@ pub(crate) struct State {
 impl Beside for State {
     fn tend(&mut self, kernel: &mut Kernel) {
         self.launched.fade(kernel.now());
+        preemption::tend(kernel, self);
     }
 }
