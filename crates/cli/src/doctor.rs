@@ -153,7 +153,7 @@ impl Finding {
 /// Who may not is denied before anything else is looked at.
 fn exit(lines: &[Finding]) -> Exit {
     let bad = |areas: &[&str]| lines.iter().any(|line| line.verdict == "bad" && areas.contains(&line.area));
-    if bad(&["permission", "identity"]) {
+    if bad(&["permission", "identity", "service"]) {
         Exit::Denied
     } else if bad(&["quota"]) {
         Exit::Refused
@@ -178,6 +178,7 @@ mod tests {
             (vec![line("bad", "region"), line("bad", "quota")], Exit::Refused),
             (vec![line("bad", "quota"), line("bad", "permission")], Exit::Denied),
             (vec![line("bad", "identity")], Exit::Denied),
+            (vec![line("bad", "service")], Exit::Denied),
         ] {
             assert_eq!(exit(&lines), code);
         }
