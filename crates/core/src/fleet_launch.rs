@@ -140,6 +140,23 @@ pub struct Shortfall {
     pub reason: Error,
 }
 
+impl Shortfall {
+    /// Says of `missing` instances why: evenly over the reasons, each of which is named once.
+    pub fn shared(missing: u32, reasons: impl IntoIterator<Item = Error>) -> Vec<Self> {
+        let mut named: Vec<Error> = Vec::new();
+        for reason in reasons {
+            let same = |other: &Error| (other.kind(), other.scope()) == (reason.kind(), reason.scope());
+            if !named.iter().any(same) {
+                named.push(reason);
+            }
+        }
+        let parts = u32::try_from(named.len().max(1)).unwrap_or(u32::MAX);
+        let share = |i: u32| missing / parts + u32::from(i < missing % parts);
+        let all = (0..).zip(named).map(|(i, reason)| Self { count: share(i), reason });
+        all.filter(|shortfall| shortfall.count > 0).collect()
+    }
+}
+
 /// Which instances are meant: always of one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selector {
@@ -160,5 +177,22 @@ impl Selector {
     /// Everything of a fleet.
     pub fn fleet(owner: &Owner, fleet: &FleetName) -> Self {
         Self { owner: owner.clone(), fleet: Some(fleet.clone()), ids: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Scope};
+
+    #[test]
+    fn what_is_missing_is_shared_by_the_reasons_each_named_once() {
+        let dry = |zone: &str| Error::new(ErrorKind::NoCapacity, zone).closing(Scope::Zone(zone.into()));
+        let shared = Shortfall::shared(5, [dry("a"), dry("b"), dry("a")]);
+        let told: Vec<_> =
+            shared.iter().map(|shortfall| (shortfall.count, shortfall.reason.message())).collect();
+        assert_eq!(told, [(3, "a"), (2, "b")]);
+        assert_eq!(Shortfall::shared(1, [dry("a"), dry("b")]).len(), 1);
+        assert!(Shortfall::shared(0, [dry("a")]).is_empty() && Shortfall::shared(3, []).is_empty());
     }
 }

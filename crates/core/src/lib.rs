@@ -14,6 +14,7 @@
 //! | whether a fleet could be had, said beforehand | [`doctor`] |
 //! | answers of a cloud that stay true for a while | [`kept`] |
 //! | reading a provider's own table of the config | [`settings`] |
+//! | how far a reader of preemptions has come | [`read_to`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
 
 mod capability;
@@ -33,6 +34,7 @@ mod offer;
 mod preemption_handling;
 mod provider;
 mod quota;
+pub mod read_to;
 pub mod settings;
 pub mod tag;
 mod teardown;

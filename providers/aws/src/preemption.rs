@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, SpotInstanceRequest};
 use futures::future::try_join_all;
+use skyfleet_core::read_to::{Known, ReadTo};
 use skyfleet_core::{
     Cursor, InstanceId, Preemption, PreemptionHandling, PreemptionKind, PreemptionPage, Region, Result,
     Selector, Timestamp, tag,
@@ -19,10 +20,10 @@ use crate::AwsProvider;
 use crate::client::fleet::{FILTER_MAX, filter};
 use crate::convert;
 
-mod cursor;
 mod queue;
 
-use cursor::{Known, Place};
+/// What this provider's cursors begin with.
+const WORD: &str = "aws1";
 
 /// From the notice to the end (EC2 user guide, "Spot Instance interruption notices").
 pub(crate) const LEAD: Duration = Duration::from_secs(120);
@@ -41,7 +42,7 @@ const TAKEN: [&str; 7] = [
 #[async_trait]
 impl PreemptionHandling for AwsProvider {
     async fn preemptions(&self, selector: &Selector, after: &Cursor) -> Result<PreemptionPage> {
-        let mut place = Place::parse(after).map_err(|error| error.at("aws.preemptions"))?;
+        let mut place = ReadTo::parse(WORD, after).map_err(|error| error.at("aws.preemptions"))?;
         let regions = self.client.regions().await?;
         let notices = regions.iter().map(|region| self.notices(region, selector));
         let notices: BTreeMap<InstanceId, Notice> =

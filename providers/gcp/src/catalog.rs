@@ -25,7 +25,7 @@ mod kind;
 
 pub(crate) use accelerator::Accelerator;
 use advice::Advice;
-pub(crate) use attached::split;
+pub(crate) use attached::{Attached, join, split};
 pub(crate) use kind::Kind;
 
 /// Google adds types and sells them in more zones a few times a month.
@@ -78,13 +78,18 @@ impl Catalogue {
         self.client.clock().now()
     }
 
+    /// All regions of the project with all their zones, in scope or not.
+    pub(crate) async fn regions(&self) -> Result<Arc<Vec<RegionInfo>>> {
+        self.regions.get(&(), self.now(), self.client.region_infos()).await
+    }
+
     /// The regions in scope with their zones in scope: those of the settings, else all that the
     /// project has.
     ///
     /// # Errors
     /// `InvalidConfig` for a region or zone of the settings that there is not, with the nearest.
     pub(crate) async fn scope(&self) -> Result<Vec<RegionInfo>> {
-        let all = self.regions.get(&(), self.now(), self.client.region_infos()).await?;
+        let all = self.regions().await?;
         let settings = self.client.settings();
         let known = || all.iter().map(|info| info.name.as_str());
         if let Some(wrong) = settings.regions.iter().find(|name| !known().any(|known| known == name.as_str()))

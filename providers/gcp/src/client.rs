@@ -1,9 +1,13 @@
 //! The only way to Google.
 
 mod credentials;
+pub(crate) mod fleet;
 pub(crate) mod market;
+pub(crate) mod operations;
 pub(crate) mod pages;
+pub(crate) mod probe;
 mod project;
+mod remains;
 
 use std::env;
 use std::fmt;
@@ -15,7 +19,7 @@ use google_cloud_auth::credentials::Credentials;
 use google_cloud_billing_v1::client::CloudCatalog;
 use google_cloud_compute_v1::client::{
     AcceleratorTypes, Addresses, Advice, Disks, Firewalls, GlobalOperations, Images, Instances, MachineTypes,
-    Networks, Projects, RegionInstances, RegionOperations, Regions, Subnetworks, ZoneOperations, Zones,
+    Networks, Projects, RegionInstances, RegionOperations, Regions, Subnetworks, ZoneOperations,
 };
 use google_cloud_gax::client_builder;
 use google_cloud_gax::retry_policy::NeverRetry;
@@ -23,6 +27,7 @@ use skyfleet_core::{Clock, Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 pub use credentials::bearer;
+pub(crate) use project::FLAVOUR;
 
 use crate::config::Settings;
 use crate::error;
@@ -92,7 +97,6 @@ services! {
     regions: Regions at Compute,
     subnetworks: Subnetworks at Compute,
     zone_operations: ZoneOperations at Compute,
-    zones: Zones at Compute,
 }
 
 /// A service of Google's with an address of its own.
@@ -100,6 +104,7 @@ services! {
 pub(crate) enum Api {
     Compute,
     Billing,
+    ResourceManager,
 }
 
 impl Api {
@@ -109,16 +114,30 @@ impl Api {
         match self {
             Self::Compute => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", "/compute/v1"),
             Self::Billing => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING", "/v1"),
+            Self::ResourceManager => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", "/v1"),
         }
     }
 }
 
 /// Where a service answers, if not at Google's own address: the settings say it for all, gcloud's
-/// variables for each.
+/// variables for each. A Compute Engine on this computer is a simulated one, and what is asked for
+/// beside it is asked for there too: its credentials are none that Google knows.
 pub(crate) fn endpoint(settings: &Settings, api: Api) -> Option<String> {
-    let (variable, path) = api.variable();
-    let named = settings.endpoint_url.clone().or_else(|| env::var(variable).ok())?;
-    Some(root(&named, path).to_owned()).filter(|root| !root.is_empty())
+    let of = |api: Api| {
+        let (variable, path) = api.variable();
+        let url = env::var(variable).ok()?;
+        Some(root(&url, path).to_owned()).filter(|root| !root.is_empty())
+    };
+    match &settings.endpoint_url {
+        Some(url) => Some(root(root(url, Api::Compute.variable().1), api.variable().1).to_owned()),
+        None => of(api).or_else(|| of(Api::Compute).filter(|root| skyfleet_core::settings::is_near(root))),
+    }
+}
+
+/// Whether Compute Engine is simulated on this computer. Then its time may run faster, and its
+/// instances may be processes that see this computer's files.
+pub(crate) fn is_near(settings: &Settings) -> bool {
+    endpoint(settings, Api::Compute).is_some_and(|url| skyfleet_core::settings::is_near(&url))
 }
 
 /// `http://127.0.0.1:1/compute/v1/`, as gcloud writes it, and `http://127.0.0.1:1`, as the SDK does.

@@ -11,7 +11,7 @@ use skyfleet_core::{
     TypeName, UsdPerHour, tag,
 };
 
-use crate::catalog::attached::{Attached, join};
+use crate::catalog::{Attached, join};
 use crate::whereabouts::{last, region_of};
 
 /// The label that tells apart two requests under one token: a digest of the request.
@@ -122,7 +122,9 @@ fn type_name(instance: &GceInstance, machine: &str) -> TypeName {
     let attached = match instance.guest_accelerators.as_slice() {
         [one] if machine.starts_with("n1-") => {
             let count = one.accelerator_count.and_then(|count| u32::try_from(count).ok());
-            count.zip(one.accelerator_type.as_deref()).and_then(|(count, name)| Attached::of(last(name), count))
+            count
+                .zip(one.accelerator_type.as_deref())
+                .and_then(|(count, name)| Attached::of(last(name), count))
         }
         _ => None,
     };
@@ -133,7 +135,7 @@ fn price(instance: &GceInstance, name: &TypeName) -> Price {
     let read = || {
         let items = &instance.metadata.as_ref()?.items;
         let item = items.iter().find(|item| item.key.as_deref() == Some(PRICES))?;
-        let prices: BTreeMap<String, u64> = serde_json::from_str(item.value.as_deref()?).ok()?;
+        let prices: BTreeMap<String, i64> = serde_json::from_str(item.value.as_deref()?).ok()?;
         prices.get(name.as_str()).map(|micros| UsdPerHour::from_micros(*micros))
     };
     read().map_or(Price::Unknown, Price::Known)
@@ -171,6 +173,11 @@ pub(crate) fn boot_disk_of(machine: &str) -> &'static str {
         }
         _ => "pd-balanced",
     }
+}
+
+/// Whether a machine type comes with GPUs (Compute Engine documentation, "GPU machine types").
+pub(crate) fn has_gpus(machine: &str) -> bool {
+    matches!(series(machine), "a2" | "a3" | "a4" | "a4x" | "g2" | "g4")
 }
 
 fn series(machine: &str) -> &str {

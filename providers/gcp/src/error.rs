@@ -102,7 +102,7 @@ const CODES: &[(&str, ErrorKind, Closes)] = &[
 ];
 
 /// The kind of a code that has no row: by the answer's status.
-fn guess(status: Option<u16>) -> ErrorKind {
+pub(crate) fn guess(status: Option<u16>) -> ErrorKind {
     match status {
         Some(400 | 412) => InvalidRequest,
         Some(401) => Unauthenticated,
@@ -183,6 +183,11 @@ impl Told {
         }
     }
 
+    /// Of what is missing without a reason: no room.
+    pub(crate) fn silent() -> Self {
+        Self { code: "ZONE_RESOURCE_POOL_EXHAUSTED".to_owned(), ..Self::default() }
+    }
+
     /// What stands in an operation of this id.
     pub(crate) fn read(operation: &str, error: &Errors) -> Self {
         let message = error.message.clone().unwrap_or_default();
@@ -227,6 +232,14 @@ impl Told {
             Some(scope) => error.closing(scope),
             None => error,
         }
+    }
+
+    /// Our error for what is no pool of a launch.
+    pub(crate) fn error(&self) -> Error {
+        let (kind, _) = look_up(&self.code, None);
+        let message = if self.message.is_empty() { "Compute Engine gives no reason" } else { &self.message };
+        let error = Error::new(kind, message).with("code", &self.code);
+        if self.operation.is_empty() { error } else { error.with("request_id", &self.operation) }
     }
 
     /// An exhausted pool that never had any: the zone does not sell the type in this form. Its code

@@ -243,24 +243,14 @@ impl<'a> Order<'a> {
         coded(place, code, message).at("aws.launch")
     }
 
-    /// Says of what is missing why: evenly over the reasons, each named once.
+    /// Says of what is missing why.
     pub(super) fn shortfalls(&self, missing: u32, reasons: Vec<Error>) -> Vec<Shortfall> {
-        let mut named: Vec<Error> = Vec::new();
-        for reason in reasons {
-            let same = |other: &Error| (other.kind(), other.scope()) == (reason.kind(), reason.scope());
-            if !named.iter().any(same) {
-                named.push(reason);
-            }
-        }
-        if missing > 0 && named.is_empty() {
+        if missing > 0 && reasons.is_empty() {
             // EC2 gives no reason for some that it leaves out.
             let silent = |pool: &Pool<'_>| self.reason(Some(&pool.bid.offer), "UnfulfillableCapacity", "");
-            named = self.pools.iter().map(silent).collect();
+            return Shortfall::shared(missing, self.pools.iter().map(silent));
         }
-        let parts = u32::try_from(named.len().max(1)).unwrap_or(u32::MAX);
-        let share = |i: u32| missing / parts + u32::from(i < missing % parts);
-        let all = (0..).zip(named).map(|(i, reason)| Shortfall { count: share(i), reason });
-        all.filter(|shortfall| shortfall.count > 0).collect()
+        Shortfall::shared(missing, reasons)
     }
 }
 

@@ -11,7 +11,9 @@ use super::Client;
 /// In the order in which Google's own libraries look (google-auth, `_default.py`), gcloud's last.
 const VARIABLES: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
 const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
-const FLAVOUR: HeaderName = HeaderName::from_static("metadata-flavor");
+/// What tells a question to the metadata server from a forged one, and its answer from a
+/// stranger's.
+pub(crate) const FLAVOUR: HeaderName = HeaderName::from_static("metadata-flavor");
 
 /// The project of the settings, else of the environment, of the key file, of gcloud's file of
 /// default credentials, of the machine.

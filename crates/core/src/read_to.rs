@@ -1,67 +1,67 @@
-//! How far a reader of preemptions has come, as a text that survives it.
+//! How far a reader of preemptions has come, as a text that survives it: for providers whose cloud
+//! tells of each preemption by the instance and the time of its notice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use skyfleet_core::{Cursor, Error, ErrorKind, InstanceId, Result, Timestamp};
+use crate::{Cursor, Error, ErrorKind, InstanceId, Result, Timestamp};
 
 /// What a reader has been told: everything up to a moment, and of the time after it each instance
-/// by name. What EC2 shows late, with a time of its own that lies back, is then not lost.
+/// by name. What the cloud shows late, with a time of its own that lies back, is then not lost.
 ///
-/// As text: `aws1;<moment>;<instance>:<notice>[+];…` with seconds of Unix time; `+` says that the
-/// end was told too.
+/// As text: `<word>;<moment>;<instance>:<notice>[+];…` with seconds of Unix time; `+` says that the
+/// end was told too. The word is the provider's own, `aws1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct ReadTo {
+    word: &'static str,
     horizon: Timestamp,
     known: BTreeMap<InstanceId, Known>,
 }
 
 /// An instance of which a notice was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) notice: Timestamp,
+pub struct Known {
+    /// The time of the notice, in whole seconds.
+    pub notice: Timestamp,
     /// Nothing more will come: its end was told, or it is not one to tell.
-    pub(super) over: bool,
+    pub over: bool,
 }
 
-/// How late EC2 may show a notice. Its answers are seconds behind; this is more.
+/// How late a cloud may show a notice. Their answers are seconds behind; this is more.
 const LATE: Duration = Duration::from_secs(3_600);
 
-const WORD: &str = "aws1";
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { horizon: Timestamp::MIN, known: BTreeMap::new() }
-    }
-}
-
-impl Place {
-    pub(super) fn parse(cursor: &Cursor) -> Result<Self> {
+impl ReadTo {
+    /// Reads a cursor that begins with the provider's word.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for one that is not this provider's.
+    pub fn parse(word: &'static str, cursor: &Cursor) -> Result<Self> {
         if *cursor == Cursor::start() {
-            return Ok(Self::default());
+            return Ok(Self { word, horizon: Timestamp::MIN, known: BTreeMap::new() });
         }
         let read = || {
             let mut parts = cursor.as_str().split(';');
-            let head = (parts.next()? == WORD).then(|| parts.next()).flatten()?;
+            let head = (parts.next()? == word).then(|| parts.next()).flatten()?;
             let horizon = if head == "-" { Timestamp::MIN } else { second(head)? };
             let known = |part: &str| {
                 let (id, rest) = part.split_once(':')?;
                 let (notice, over) = rest.strip_suffix('+').map_or((rest, false), |rest| (rest, true));
                 Some((InstanceId::from(id), Known { notice: second(notice)?, over }))
             };
-            Some(Self { horizon, known: parts.map(known).collect::<Option<_>>()? })
+            Some(Self { word, horizon, known: parts.map(known).collect::<Option<_>>()? })
         };
         read().ok_or_else(|| {
             Error::new(ErrorKind::InvalidRequest, "the cursor is not of this provider").with("cursor", cursor)
         })
     }
 
-    pub(super) fn cursor(&self) -> Cursor {
+    /// The cursor that says so.
+    pub fn cursor(&self) -> Cursor {
         let horizon = match self.horizon == Timestamp::MIN {
             true => "-".to_owned(),
             false => self.horizon.as_second().to_string(),
         };
-        let mut text = format!("{WORD};{horizon}");
+        let mut text = format!("{};{horizon}", self.word);
         for (id, Known { notice, over }) in &self.known {
             let over = if *over { "+" } else { "" };
             text.push_str(&format!(";{id}:{}{over}", notice.as_second()));
@@ -70,22 +70,23 @@ impl Place {
     }
 
     /// What was told of an instance, by the time of its notice.
-    pub(super) fn of(&self, id: &InstanceId, notice: Timestamp) -> Option<Known> {
+    pub fn of(&self, id: &InstanceId, notice: Timestamp) -> Option<Known> {
         let old = (notice <= self.horizon).then_some(Known { notice, over: true });
         self.known.get(id).copied().or(old)
     }
 
     /// The instances whose end is still to come.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (&InstanceId, Timestamp)> {
+    pub fn pending(&self) -> impl Iterator<Item = (&InstanceId, Timestamp)> {
         self.known.iter().filter(|(_, known)| !known.over).map(|(id, known)| (id, known.notice))
     }
 
-    pub(super) fn note(&mut self, id: InstanceId, known: Known) {
+    /// Notes what is told of an instance now.
+    pub fn note(&mut self, id: InstanceId, known: Known) {
         self.known.insert(id, known);
     }
 
     /// Moves the moment on, and drops the names before it.
-    pub(super) fn tidy(&mut self) {
+    pub fn tidy(&mut self) {
         let Some(newest) = self.known.values().map(|known| known.notice).max() else { return };
         let before = newest - LATE;
         self.horizon = self.horizon.max(Timestamp::from_second(before.as_second()).unwrap_or(before));
@@ -102,24 +103,30 @@ fn second(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
+    const WORD: &str = "aws1";
+
+    fn start() -> ReadTo {
+        ReadTo::parse(WORD, &Cursor::start()).unwrap()
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     #[test]
     fn a_place_survives_as_text() {
-        let mut place = Place::default();
-        assert_eq!(Place::parse(&place.cursor()).unwrap(), place);
+        let mut place = start();
+        assert_eq!(ReadTo::parse(WORD, &place.cursor()).unwrap(), place);
         place.note("i-0a1b2c3d".into(), Known { notice: at(10_000), over: false });
         place.note("i-0a1b2c3e".into(), Known { notice: at(10_060), over: true });
         place.tidy();
         assert_eq!(place.cursor().as_str(), "aws1;6460;i-0a1b2c3d:10000;i-0a1b2c3e:10060+");
-        assert_eq!(Place::parse(&place.cursor()).unwrap(), place);
+        assert_eq!(ReadTo::parse(WORD, &place.cursor()).unwrap(), place);
     }
 
     #[test]
     fn what_is_over_is_forgotten_and_stays_told() {
-        let mut place = Place::default();
+        let mut place = start();
         place.note("i-0a1b2c3d".into(), Known { notice: at(1_000), over: true });
         place.note("i-0a1b2c3e".into(), Known { notice: at(1_001), over: false });
         place.note("i-0a1b2c3f".into(), Known { notice: at(9_000), over: true });
@@ -135,7 +142,7 @@ mod tests {
         for text in
             ["x", "aws1", "aws1;", "aws1;x", "aws2;1", "aws1;1;i-0", "aws1;1;i-0:x", "sim-3", "aws1;1;;"]
         {
-            let error = Place::parse(&Cursor::new(text)).unwrap_err();
+            let error = ReadTo::parse(WORD, &Cursor::new(text)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{text}");
         }
     }
