@@ -61,7 +61,8 @@ const ACCELERATORS: [Accelerator; 5] = [
         description: "NVIDIA A100 40GB",
         most: 16,
     },
-    Accelerator { name: "nvidia-tesla-t4", model: ("T4", 16_384), description: "NVIDIA T4", most: 4 },
+    // Of Compute Engine's own up to four; the N1 machines of the catalogue have one.
+    Accelerator { name: "nvidia-tesla-t4", model: ("T4", 16_384), description: "NVIDIA T4", most: 1 },
 ];
 
 /// How Compute Engine names a GPU of the catalogue; `None` for one that it does not have.
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(names("us-central1-f"), ["nvidia-tesla-a100", "nvidia-tesla-t4"]);
         assert!(names("australia-southeast1-b").is_empty());
         let t4 = trial.get("zones/us-central1-f/acceleratorTypes/nvidia-tesla-t4");
-        assert_eq!(t4["maximumCardsPerInstance"], 4);
+        assert_eq!(t4["maximumCardsPerInstance"], 1);
         assert_eq!(trial.refusal("GET", "zones/us-central1-f/acceleratorTypes/k80", Value::Null).0, 404);
         let all = trial.get("aggregated/acceleratorTypes?filter=name%3Dnvidia-l4");
         assert_eq!(all["items"]["zones/us-east1-b"]["acceleratorTypes"][0]["name"], "nvidia-l4");
