@@ -52,8 +52,7 @@ impl Kind {
         matches!(self, Self::Volume | Self::Interface | Self::Group | Self::PlacementGroup)
     }
 
-    /// The neutral word for it. Key pairs and placement groups have none of their own: like a
-    /// template they cost nothing and are named by launches.
+    /// The neutral word for it.
     pub(super) fn resource_kind(self) -> ResourceKind {
         match self {
             Self::Fleet => ResourceKind::FleetObject,
@@ -62,8 +61,10 @@ impl Kind {
             Self::Volume => ResourceKind::Disk,
             Self::Interface => ResourceKind::NetworkInterface,
             Self::Address => ResourceKind::Address,
+            Self::Template => ResourceKind::Template,
             Self::Group => ResourceKind::Firewall,
-            Self::Template | Self::KeyPair | Self::PlacementGroup => ResourceKind::Template,
+            Self::KeyPair => ResourceKind::KeyPair,
+            Self::PlacementGroup => ResourceKind::PlacementGroup,
         }
     }
 }
