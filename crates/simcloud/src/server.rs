@@ -160,8 +160,14 @@ impl Server {
             log: Mutex::default(),
         };
         let metadata = Imds::new(worlds.aws.clone(), options.seed);
+        let google = imds::gcp::Service::new(worlds.gcp.clone(), &credentials);
         let faces = [
-            (admin, admin::router(Arc::new(desk)).merge(imds::router(&metadata))),
+            (
+                admin,
+                admin::router(Arc::new(desk))
+                    .merge(imds::router(&metadata))
+                    .merge(imds::gcp::router(&google)),
+            ),
             (aws, aws::router(&worlds.aws, &credentials)),
             (gcp, gcp::router(&worlds.gcp, &credentials)),
             (azure, azure::router(&worlds.azure, &credentials)),
@@ -175,6 +181,7 @@ impl Server {
             .build()
             .map_err(|error| no_threads(&error))?;
         worlds.aws.world.serve_metadata(Attached::new(&metadata, runtime.handle().clone()));
+        worlds.gcp.world.serve_metadata(Attached::new(&google, runtime.handle().clone()));
         let thread = std::thread::Builder::new()
             .name("skyfleet-sim".to_owned())
             .spawn(move || {

@@ -15,15 +15,13 @@ use skyfleet_core::{InstanceType, Market, Region, Timestamp, Zone};
 use crate::gcp::blueprint::properties::{MetadataSpec, Properties};
 use crate::gcp::error::invalid;
 use crate::gcp::launched::{Details, Metadata};
+use crate::gcp::projects::ACCOUNT;
 use crate::gcp::state::State;
 use crate::gcp::{accelerator_types, labels};
 use crate::kernel::Kernel;
 use crate::order::{MachineSpec, OnReclaim, OnShutdown};
 use crate::refusal::Refusal;
 use crate::tags::Tags;
-
-/// The service account of instances that were given none by name, and of all callers.
-pub(crate) const ACCOUNT: &str = "123456789012-compute@developer.gserviceaccount.com";
 
 /// The longest value of metadata, and the most of all together. Compute Engine documentation, "About
 /// VM metadata".

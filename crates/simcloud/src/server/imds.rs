@@ -1,20 +1,23 @@
-//! The metadata service of EC2: what an instance can ask about itself.
+//! The metadata services: what an instance can ask about itself. This is EC2's.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde_json::json;
 
 use crate::aws::Face;
+use crate::server::imds::attached::{Service, Variables};
 use crate::server::imds::facts::Facts;
 use crate::server::imds::token::Tokens;
 
 mod attached;
 mod facts;
+pub(crate) mod gcp;
 mod token;
 mod tree;
 
@@ -88,7 +91,35 @@ impl Imds {
     }
 }
 
-/// `/imds/<cloud>/<instance>/…` of the admin face.
+impl Service for Imds {
+    fn known(&self, instance: &str) -> Option<(u32, Variables)> {
+        self.face.look(|kernel, _| {
+            let number = *kernel.by_id.get(instance)?;
+            let region = kernel.view(number, kernel.now()).region.to_string();
+            let named = |name: &str| (name.to_owned(), region.clone());
+            Some((number, vec![named("AWS_REGION"), named("AWS_DEFAULT_REGION")]))
+        })
+    }
+
+    fn variables(address: SocketAddr) -> Variables {
+        vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), format!("http://{address}"))]
+    }
+
+    fn router(service: Weak<Self>, instance: Arc<str>) -> Router {
+        let answer = async |State((imds, instance)): State<(Weak<Self>, Arc<str>)>,
+                            method: Method,
+                            uri: Uri,
+                            headers: HeaderMap| {
+            match imds.upgrade() {
+                Some(imds) => imds.answer(&instance, &method, uri.path(), &headers),
+                None => page(StatusCode::SERVICE_UNAVAILABLE),
+            }
+        };
+        Router::new().fallback(answer).with_state((service, instance))
+    }
+}
+
+/// `/imds/<cloud>/<instance>/…` of the admin face: EC2's, and whatever no other service answers.
 pub(crate) fn router(imds: &Arc<Imds>) -> Router {
     let aws = async |State(imds): State<Arc<Imds>>,
                      Path((id, path)): Path<(String, String)>,

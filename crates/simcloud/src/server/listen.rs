@@ -20,6 +20,10 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
