@@ -178,19 +178,20 @@ fn words(text: &str) -> Result<Vec<Word>, &'static str> {
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
         let after_one = &rest[first.len_utf8()..];
-        if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+        // The expression of `eq` may begin with a bracket or a sign, and have brackets of its own.
+        let old = matches!(words.last(), Some(Word::Text(word)) if is_old(word));
+        let sign = SIGNS.iter().find(|sign| !old && rest.starts_with(**sign));
+        if let Some(sign) = sign {
             words.push(Word::Sign(sign));
             rest = &rest[sign.len()..];
-        } else if first == '(' || first == ')' {
-            words.push(if first == '(' { Word::Open } else { Word::Close });
-            rest = after_one;
         } else if first == '"' || first == '\'' {
             let (inside, after) = quoted(after_one, first).ok_or("a quote is not closed")?;
             words.push(Word::Quoted(inside));
             rest = after;
+        } else if !old && (first == '(' || first == ')') {
+            words.push(if first == '(' { Word::Open } else { Word::Close });
+            rest = after_one;
         } else {
-            // The expression of `eq` may have brackets of its own.
-            let old = matches!(words.last(), Some(Word::Text(word)) if is_old(word));
             let end = if old { old_end(rest) } else { rest.find(ends).unwrap_or(rest.len()) };
             if end == 0 {
                 return Err("something is missing");
@@ -361,6 +362,8 @@ mod tests {
             ("name ne run42", true),
             ("(name eq run42-.*) (zone eq .*us-east1-b)", true),
             ("zone eq .*us-(east|west)1-b", true),
+            ("labels.owner eq (ada|grace)", true),
+            ("(labels.owner eq (grace|joan)) (name eq .*)", false),
             ("nothing = 1", false),
             ("nothing != 1", true),
         ] {

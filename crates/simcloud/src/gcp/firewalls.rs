@@ -1,6 +1,8 @@
 //! Firewall rules: those that the default network has from the start, and those of the caller's own.
 //! They have no labels: whose they are stands in their description, as words `key=value`.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use crate::fixture::FixtureKind;
@@ -191,6 +193,16 @@ fn check(body: &Map<String, Value>) -> Result<(), Refusal> {
             check_rule(&format!("resource.{member}[{place}]"), rule)?;
         }
     }
+    for member in ["sourceRanges", "destinationRanges"] {
+        let ranges = body.get(member).and_then(Value::as_array).into_iter().flatten();
+        for (place, range) in ranges.enumerate() {
+            let text = range.as_str().unwrap_or_default();
+            if !is_range(text) {
+                let why = "Must be a valid IPV4 or IPV6 address range.";
+                return Err(invalid(&format!("resource.{member}[{place}]"), text, why));
+            }
+        }
+    }
     if let Some(priority) = body.get("priority")
         && !priority.as_u64().is_some_and(|priority| priority <= 65_535)
     {
@@ -229,6 +241,17 @@ fn check_rule(field: &str, rule: &Value) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// An address, or a range of them in CIDR.
+fn is_range(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let most = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
 fn show(project: &str, path: &str, made: &Made) -> Value {
@@ -329,6 +352,22 @@ mod tests {
             let mut body = rule("bad");
             body[member] = value.clone();
             assert_eq!(trial.refusal("POST", "global/firewalls", body).0, 400, "{member}: {value}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_addresses_or_cidr() {
+        for (text, good) in [
+            ("192.0.2.0/24", true),
+            ("192.0.2.7", true),
+            ("0.0.0.0/0", true),
+            ("2001:db8::/32", true),
+            ("everywhere", false),
+            ("192.0.2.0/33", false),
+            ("192.0.2/24", false),
+            ("192.0.2.0/", false),
+        ] {
+            assert_eq!(is_range(text), good, "{text}");
         }
     }
 }
