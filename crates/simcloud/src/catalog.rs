@@ -13,7 +13,7 @@ use crate::rules::mix;
 
 mod parts;
 
-pub(crate) use parts::{Makeup, PartPrices, series};
+pub(crate) use parts::{Makeup, Part, PartPrices, series};
 
 /// Which cloud the world plays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

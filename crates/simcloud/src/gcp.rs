@@ -16,11 +16,14 @@
 //! | `images` | the images that everybody may use, and those of the caller's own |
 //! | `instances`, `bulk`, `blueprint` | instances, one by one and many at once; what they are made of |
 //! | `launched`, `preemption` | what is kept of them beside the world; what becomes of them by itself |
+//! | `advice` | how likely capacity can be had, and what it cost |
 //! | `made`, `networks`, `subnetworks`, `firewalls`, `instance_templates` | configuration that costs nothing |
 //! | `disks`, `addresses` | what costs money beside instances |
+//! | `services` | the price list, permissions, what is enabled |
 
 pub(crate) mod accelerator_types;
 pub(crate) mod addresses;
+pub(crate) mod advice;
 pub(crate) mod blueprint;
 pub(crate) mod bulk;
 pub(crate) mod disk_types;
@@ -45,6 +48,7 @@ pub(crate) mod quotas;
 pub(crate) mod regions;
 pub(crate) mod request;
 pub(crate) mod resource;
+pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod subnetworks;
 pub(crate) mod url;

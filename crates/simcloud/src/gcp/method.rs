@@ -2,8 +2,8 @@
 
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::{
-    accelerator_types, addresses, bulk, disk_types, disks, firewalls, images, instance_templates, instances,
-    machine_types, networks, operation, projects, regions, subnetworks, zones,
+    accelerator_types, advice, addresses, bulk, disk_types, disks, firewalls, images, instance_templates, instances,
+    machine_types, networks, operation, projects, regions, services, subnetworks, zones,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -28,8 +28,10 @@ const ROOMS: &[&[Method]] = &[
     instance_templates::METHODS,
     disks::METHODS,
     addresses::METHODS,
+    services::METHODS,
     instances::METHODS,
     bulk::METHODS,
+    advice::METHODS,
 ];
 
 /// A method and the values of its path's parameters; `None` for what is not simulated.

@@ -24,7 +24,7 @@ pub(crate) const METHODS: &[Method] = &[
 ];
 
 /// When the project was made: on the first day of 2024.
-const MADE_S: i64 = 1_704_067_200;
+pub(crate) const MADE_S: i64 = 1_704_067_200;
 
 /// The longest value of one item of metadata, in bytes. Compute Engine documentation, "About VM
 /// metadata".

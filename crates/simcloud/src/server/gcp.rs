@@ -15,9 +15,11 @@ use crate::credential::Credential;
 use crate::gcp::error::{Fault, coded, envelope, fault};
 use crate::gcp::{self, Answer, Face, images, method};
 use crate::refusal::Refusal;
+use crate::server::gcp::caller::Caller;
 use crate::server::reply::Reply;
 
 mod batch;
+mod caller;
 
 /// The longest request that is read: metadata of an instance is 512 KB at most.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -49,6 +51,9 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
         let message = format!("The request is longer than {BODY_BYTES_MAX} bytes.");
         return refuse(coded(413, "uploadTooLarge", message)).send(Duration::ZERO).await;
     };
+    if let Some(response) = Caller::new(front.keys.first()).answer(&head, &body) {
+        return response;
+    }
     let (reply, delay) = match batch::is_batch(&head) {
         true => batch::answer(&front, &head, &body).await,
         false => front.answer(&head, &body).await,

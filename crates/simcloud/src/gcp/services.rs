@@ -1,0 +1,43 @@
+//! The small services beside Compute Engine, on the same port: the price list, the project as
+//! Resource Manager knows it, and what is enabled in it.
+
+mod projects;
+mod skus;
+
+use crate::gcp::method::Method;
+
+pub(crate) const METHODS: &[Method] = &[
+    Method { id: "services.list", verb: "GET", path: "v1/services", answer: skus::services },
+    Method { id: "skus.list", verb: "GET", path: "v1/services/{service}/skus", answer: skus::list },
+    Method {
+        id: "cloudresourcemanager.projects.get",
+        verb: "GET",
+        path: "v3/projects/{project}",
+        answer: projects::get,
+    },
+    Method {
+        id: "cloudresourcemanager.projects.testIamPermissions",
+        verb: "POST",
+        path: "v3/projects/{project}:testIamPermissions",
+        answer: projects::test_iam_permissions,
+    },
+    // The same two in the version before, which programs still speak.
+    Method {
+        id: "cloudresourcemanager.v1.projects.get",
+        verb: "GET",
+        path: "v1/projects/{project}",
+        answer: projects::get_v1,
+    },
+    Method {
+        id: "cloudresourcemanager.v1.projects.testIamPermissions",
+        verb: "POST",
+        path: "v1/projects/{project}:testIamPermissions",
+        answer: projects::test_iam_permissions,
+    },
+    Method {
+        id: "serviceusage.services.get",
+        verb: "GET",
+        path: "v1/projects/{project}/services/{service}",
+        answer: projects::service,
+    },
+];
