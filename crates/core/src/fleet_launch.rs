@@ -67,6 +67,26 @@ pub struct FleetBlueprint {
     pub expires: Option<Timestamp>,
 }
 
+impl FleetBlueprint {
+    /// The plainest fleet: Debian 12 on x86-64 with 10 GiB in one region, without a script, a
+    /// public address, an open port, a label or an expiry.
+    pub fn new(owner: &Owner, fleet: &FleetName, region: impl Into<Region>) -> Self {
+        Self {
+            owner: owner.clone(),
+            fleet: fleet.clone(),
+            regions: vec![region.into()],
+            archs: vec![Arch::X86_64],
+            image: "debian-12".to_owned(),
+            user_data: "".into(),
+            disk_gib: 10,
+            public_ip: false,
+            inbound_ports: Vec::new(),
+            labels: BTreeMap::new(),
+            expires: None,
+        }
+    }
+}
+
 /// What [`FleetLaunch::prepare`] found or made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {

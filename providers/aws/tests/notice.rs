@@ -14,8 +14,6 @@ use skyfleet_simcloud::fault::Fault;
 
 #[allow(dead_code, reason = "the conformance suite needs more of it")]
 mod levers;
-#[allow(dead_code, reason = "the bench notes there what it was called for")]
-mod policy;
 
 use levers::{Bench, KEY_ID, bench, connected};
 
@@ -30,17 +28,9 @@ async fn spot_instance(bench: &Bench, provider: &dyn Provider) -> Result<Instanc
     };
     let offer = provider.offers(&query).await?.remove(0);
     let blueprint = FleetBlueprint {
-        owner: owner.clone(),
-        fleet: fleet.clone(),
-        regions: vec![offer.region.clone()],
         archs: vec![Arch::Arm64],
-        image: "debian-12".to_owned(),
-        user_data: "#!/bin/sh\n".into(),
-        disk_gib: 8,
-        public_ip: false,
-        inbound_ports: Vec::new(),
         labels: [("team".to_owned(), "search".to_owned())].into(),
-        expires: None,
+        ..FleetBlueprint::new(&owner, &fleet, offer.region.clone())
     };
     let request = LaunchRequest {
         token: Token::derive(&owner, &fleet, 0),

@@ -50,19 +50,7 @@ impl Bed {
     }
 
     fn blueprint(&self) -> FleetBlueprint {
-        FleetBlueprint {
-            owner: self.owner.clone(),
-            fleet: self.fleet.clone(),
-            regions: vec![REGION.into()],
-            archs: vec![Arch::Arm64],
-            image: "ubuntu-24.04".into(),
-            user_data: "#!/bin/sh\ntrue\n".into(),
-            disk_gib: 10,
-            public_ip: false,
-            inbound_ports: Vec::new(),
-            labels: Default::default(),
-            expires: None,
-        }
+        FleetBlueprint { archs: vec![Arch::Arm64], ..FleetBlueprint::new(&self.owner, &self.fleet, REGION) }
     }
 
     async fn pools(&self) -> Vec<PoolBid> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyfleet_core::{
-    Arch, Connected, FleetBlueprint, FleetName, Instance, LaunchRequest, Market, OfferQuery, Owner, PoolBid,
+    Connected, FleetBlueprint, FleetName, Instance, LaunchRequest, Market, OfferQuery, Owner, PoolBid,
     Spread, Token,
 };
 use skyfleet_sim::SimProvider;
@@ -26,17 +26,8 @@ async fn launch(connected: &Connected, script: String, count: u32) -> Vec<Instan
     let query = OfferQuery { markets: vec![Market::Spot], ..OfferQuery::default() };
     let offer = connected.provider.offers(&query).await.unwrap().remove(0);
     let blueprint = FleetBlueprint {
-        owner: owner.clone(),
-        fleet: fleet.clone(),
-        regions: vec![offer.region.clone()],
-        archs: vec![Arch::X86_64],
-        image: "debian-12".into(),
         user_data: script.into(),
-        disk_gib: 10,
-        public_ip: false,
-        inbound_ports: Vec::new(),
-        labels: Default::default(),
-        expires: None,
+        ..FleetBlueprint::new(&owner, &fleet, offer.region.clone())
     };
     let request = LaunchRequest {
         token: Token::derive(&owner, &fleet, 0),

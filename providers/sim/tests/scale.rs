@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skyfleet_core::{
-    Arch, CapacitySearch, Clock, FleetBlueprint, FleetLaunch, FleetName, InstanceState, LaunchRequest,
-    ManualClock, Market, OfferQuery, Owner, PoolBid, Selector, Spread, Teardown, Timestamp, Token,
+    CapacitySearch, Clock, FleetBlueprint, FleetLaunch, FleetName, InstanceState, LaunchRequest, ManualClock,
+    Market, OfferQuery, Owner, PoolBid, Selector, Spread, Teardown, Timestamp, Token,
 };
 use skyfleet_sim::{SimProvider, World, WorldOptions};
 
@@ -31,19 +31,7 @@ async fn a_big_fleet_comes_up_and_goes() {
         let fault = format!(r#"{{"kind":"quota","region":"{region}","name":"{name}","limit":10000000}}"#);
         provider.world().inject(serde_json::from_str(&fault).unwrap()).unwrap();
     }
-    let blueprint = FleetBlueprint {
-        owner: owner.clone(),
-        fleet: fleet.clone(),
-        regions: vec![region.clone()],
-        archs: vec![Arch::X86_64],
-        image: "debian-12".into(),
-        user_data: "".into(),
-        disk_gib: 10,
-        public_ip: false,
-        inbound_ports: Vec::new(),
-        labels: Default::default(),
-        expires: None,
-    };
+    let blueprint = FleetBlueprint::new(&owner, &fleet, region.clone());
     let prepared = provider.prepare(&blueprint).await.unwrap();
     let size = size();
     for attempt in 0..size.div_ceil(10_000) {

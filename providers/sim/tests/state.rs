@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use skyfleet_core::{
-    Arch, Connected, Cursor, ErrorKind, FleetBlueprint, FleetName, LaunchRequest, Market, OfferQuery, Owner,
+    Connected, Cursor, ErrorKind, FleetBlueprint, FleetName, LaunchRequest, Market, OfferQuery, Owner,
     PoolBid, Selector, Spread, Token,
 };
 
@@ -17,19 +17,7 @@ async fn request(program: &Connected, owner: &Owner) -> LaunchRequest {
     let fleet = FleetName::parse("words").unwrap();
     let query = OfferQuery { markets: vec![Market::OnDemand], ..OfferQuery::default() };
     let offer = program.provider.offers(&query).await.unwrap().remove(0);
-    let blueprint = FleetBlueprint {
-        owner: owner.clone(),
-        fleet: fleet.clone(),
-        regions: vec![offer.region.clone()],
-        archs: vec![Arch::X86_64],
-        image: "debian-12".into(),
-        user_data: "".into(),
-        disk_gib: 10,
-        public_ip: false,
-        inbound_ports: Vec::new(),
-        labels: Default::default(),
-        expires: None,
-    };
+    let blueprint = FleetBlueprint::new(owner, &fleet, offer.region.clone());
     LaunchRequest {
         token: Token::derive(owner, &fleet, 0),
         prepared: program.provider.prepare(&blueprint).await.unwrap(),

@@ -119,24 +119,12 @@ pub(super) fn invalid(key: &'static str, message: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use skyfleet_core::{Arch, FleetName, Owner};
+    use skyfleet_core::{FleetName, Owner};
 
     use super::*;
 
     fn blueprint() -> FleetBlueprint {
-        FleetBlueprint {
-            owner: Owner::parse("ada").unwrap(),
-            fleet: FleetName::parse("words").unwrap(),
-            regions: vec!["us-east-1".into()],
-            archs: vec![Arch::X86_64],
-            image: "debian-12".to_owned(),
-            user_data: "#!/bin/sh\n".into(),
-            disk_gib: 16,
-            public_ip: false,
-            inbound_ports: Vec::new(),
-            labels: BTreeMap::new(),
-            expires: None,
-        }
+        FleetBlueprint::new(&Owner::parse("ada").unwrap(), &FleetName::parse("words").unwrap(), "us-east-1")
     }
 
     #[test]

@@ -53,17 +53,10 @@ impl Bench<'_> {
         let (provider, clock) = (self.provider, &self.cloud.clock);
         let (owner, fleet) = (Owner::parse("ada")?, FleetName::parse("crowd")?);
         let blueprint = FleetBlueprint {
-            owner: owner.clone(),
-            fleet: fleet.clone(),
-            regions: vec![REGION.into()],
             archs: vec![Arch::Arm64],
             image: "ubuntu-24.04".into(),
             user_data: "#!/bin/sh\ntrue\n".into(),
-            disk_gib: 10,
-            public_ip: false,
-            inbound_ports: Vec::new(),
-            labels: Default::default(),
-            expires: None,
+            ..FleetBlueprint::new(&owner, &fleet, REGION)
         };
         let before = self.cloud.admin.calls()?;
 
