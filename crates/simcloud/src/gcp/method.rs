@@ -2,8 +2,8 @@
 
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::{
-    accelerator_types, advice, addresses, bulk, disk_types, disks, firewalls, images, instance_templates, instances,
-    machine_types, networks, operation, projects, regions, services, subnetworks, zones,
+    accelerator_types, addresses, advice, bulk, disk_types, disks, firewalls, images, instance_templates,
+    instances, machine_types, networks, operation, projects, regions, services, subnetworks, zones,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
