@@ -9,8 +9,13 @@ use crate::EventKind;
 use crate::roster::VISIBILITY_GRACE;
 use crate::state::{Inner, since};
 
-/// How long a teardown keeps at it before it reports what is left.
+/// How long a teardown keeps at it while nothing goes, before it reports what is left: ten thousand
+/// instances of EC2 take eight minutes to be asked for, at the rate of its limits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long an instance whose end was accepted may take before it is asked again. Each cloud is
+/// faster, and each repetition draws on the rate that the others wait for.
+const ASK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// How long it waits between two looks, at first and at most: no cloud ends a machine in less, and
 /// each look is a call in each region.
@@ -66,6 +71,7 @@ impl Inner {
         let mut progress = Progress::default();
         let mut wait = WAIT_FIRST;
         let mut trouble;
+        let (mut fewest, mut went) = (usize::MAX, begun);
         loop {
             let looked = self.clock.now();
             let left = match self.clear(all_fleets, &mut progress).await {
@@ -90,7 +96,10 @@ impl Inner {
                 return Ok(self.torn_down(progress, Vec::new(), begun));
             }
             let now = self.clock.now();
-            let patience = (begun + PATIENCE).max(proof_from + PATIENCE);
+            if let Some(left) = left.as_ref().filter(|left| left.resources.len() < fewest) {
+                (fewest, went) = (left.resources.len(), now);
+            }
+            let patience = went.max(proof_from) + PATIENCE;
             let hopeless = progress.refused.as_ref().is_some_and(|error| is_hopeless(error.kind()));
             if now >= patience || hopeless {
                 return match left {
@@ -222,7 +231,7 @@ impl Progress {
 
 /// Whether an instance that does not go is asked again.
 fn is_due(asked: Timestamp, now: Timestamp) -> bool {
-    asked + VISIBILITY_GRACE <= now
+    asked + ASK_AGAIN <= now
 }
 
 /// Whether asking again cannot help.
