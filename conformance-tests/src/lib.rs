@@ -55,6 +55,9 @@ mod launch;
 mod limits;
 mod list;
 mod live;
+/// Which permissions a provider needs: what a complete run of its suite called, kept current in the
+/// package's README.
+pub mod permissions;
 mod preempt;
 mod report;
 mod runner;

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use skyfleet_aws::{AwsProvider, Settings};
-use skyfleet_conformance::{Levers, World, simcloud};
+use skyfleet_conformance::{Levers, World, permissions, simcloud};
 use skyfleet_core::{Connected, Error, ErrorKind, InstanceId, ManualClock, Region, Result};
 use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World as Sim};
 
@@ -25,7 +25,7 @@ pub(crate) struct Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         let called = self.sim().calls().into_keys().filter(|action| action != simcloud::ACTION);
-        crate::policy::note(called);
+        permissions::note(called);
     }
 }
 

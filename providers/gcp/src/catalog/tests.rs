@@ -1,4 +1,4 @@
-use skyfleet_core::{CapacitySearch, Clock, Counts, UsdPerHour};
+use skyfleet_core::{CapacitySearch, Clock, UsdPerHour};
 
 use super::*;
 use crate::Settings;
@@ -14,26 +14,9 @@ fn offer(zone: &str, name: &str, market: Market) -> OfferId {
     OfferId { zone: zone.into(), instance_type: name.into(), market }
 }
 
-/// Everything of an offer but its price, which the price list rounds and the world draws.
-fn without_price(offers: &[Offer]) -> Vec<Offer> {
-    offers.iter().map(|offer| Offer { price: Price::Unknown, ..offer.clone() }).collect()
-}
-
-/// What the world sells, as it says it itself, with the quotas in the order in which we name them.
+/// What the world sells, as it says it itself.
 fn sold(bed: &Bed, wanted: impl Fn(&Offer) -> bool) -> Vec<Offer> {
-    let mut offers = bed.world().look(|kernel| kernel.offers(wanted));
-    for offer in &mut offers {
-        let spot = offer.market == Market::Spot;
-        let mut draws = offer.quotas.to_vec();
-        // Its own first, then those of all regions; machines before GPUs.
-        draws.sort_by_key(|draw| {
-            let gpus = draw.counts == Counts::Gpus;
-            let global = draw.quota.as_str().starts_with("global/");
-            (gpus, if spot || gpus { global } else { !global })
-        });
-        offer.quotas = draws.into();
-    }
-    offers
+    bed.world().look(|kernel| kernel.offers(wanted))
 }
 
 #[tokio::test]
@@ -41,17 +24,8 @@ async fn the_offers_of_two_regions_are_what_the_world_sells_there() {
     let bed = Bed::of(&["us-central1", "europe-west4", "us-west1"]);
     bed.advance(7 * HOUR_S);
     let offers = bed.provider.offers(&regions(&["us-central1", "europe-west4"])).await.unwrap();
-    let world = sold(&bed, |offer| offer.region.as_str() != "us-west1");
-    assert_eq!(without_price(&offers), without_price(&world));
-    assert!(offers.len() > 300);
-    for (ours, theirs) in offers.iter().zip(&world) {
-        let (Some(ours_usd), Some(theirs_usd)) = (ours.price.known(), theirs.price.known()) else {
-            panic!("{} has a price of {} here and {} there", ours.id(), ours.price, theirs.price);
-        };
-        let apart = (ours_usd.to_dollars() / theirs_usd.to_dollars() - 1.0).abs();
-        // Spot prices drift by 4 %, and the list prices parts, not machines.
-        assert!(apart < 0.09, "{}: {ours_usd} is {:.1} % off {theirs_usd}", ours.id(), apart * 100.0);
-    }
+    assert_eq!(offers, sold(&bed, |offer| offer.region.as_str() != "us-west1"));
+    assert!(offers.len() > 300 && offers.iter().all(|offer| offer.price != Price::Unknown));
     assert_eq!(bed.provider.catalogue_age(), Some(Duration::ZERO));
 }
 
