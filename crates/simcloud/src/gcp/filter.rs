@@ -232,7 +232,11 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
-            '\\' => inside.push(chars.next()?.1),
+            // What is escaped is the quote or the backslash; `\b` is an expression's.
+            '\\' => match chars.next()?.1 {
+                next if next == quote || next == '\\' => inside.push(next),
+                next => inside.extend(['\\', next]),
+            },
             c if c == quote => return Some((inside, &text[at + quote.len_utf8()..])),
             c => inside.push(c),
         }
@@ -363,6 +367,11 @@ mod tests {
             ("(name eq run42-.*) (zone eq .*us-east1-b)", true),
             ("zone eq .*us-(east|west)1-b", true),
             ("labels.owner eq (ada|grace)", true),
+            // As gcloud writes `name=run42`.
+            (r#"name eq ".*\brun42\b.*""#, true),
+            (r#"name eq ".*\brun\b.*""#, false),
+            (r#"name eq ".*\brun42\-0007\b.*""#, true),
+            (r#"name != "a\"b""#, true),
             ("(labels.owner eq (grace|joan)) (name eq .*)", false),
             ("nothing = 1", false),
             ("nothing != 1", true),

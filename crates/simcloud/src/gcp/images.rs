@@ -79,7 +79,9 @@ pub(crate) fn named(
 ) -> Result<Image, Refusal> {
     let (of, path) = (url::project(written).unwrap_or(project), url::path(written));
     let short = path.strip_prefix("global/images/").unwrap_or(path);
-    let found = match short.strip_prefix("family/") {
+    // As a zone sees a family, which gcloud asks for: `zones/-/imageFamilyViews/debian-12`.
+    let family = short.strip_prefix("family/").or_else(|| url::after("imageFamilyViews", path));
+    let found = match family {
         Some(family) => latest(kernel, state, of, family),
         None => by_name(kernel, state, of, short),
     };

@@ -223,6 +223,9 @@ fn show(project: &str, path: &str, made: &Made) -> Value {
             properties.get_mut("networkInterfaces"),
             |number| json!({ "kind": "compute#networkInterface", "name": format!("nic{number}") }),
         );
+        for nic in properties["networkInterfaces"].as_array_mut().into_iter().flatten() {
+            add_to_each(nic.get_mut("accessConfigs"), |_| json!({ "kind": "compute#accessConfig" }));
+        }
         add_to_each(
             properties.get_mut("disks"),
             |number| json!({ "kind": "compute#attachedDisk", "index": number }),
