@@ -204,7 +204,7 @@ fn check(body: &Map<String, Value>) -> Result<(), Refusal> {
         }
     }
     if let Some(priority) = body.get("priority")
-        && !priority.as_u64().is_some_and(|priority| priority <= 65_535)
+        && priority.as_u64().is_none_or(|priority| priority > 65_535)
     {
         let why = "The priority must be between 0 and 65535.";
         return Err(invalid("resource.priority", &priority.to_string(), why));
