@@ -114,7 +114,7 @@ impl Api {
         match self {
             Self::Compute => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", "/compute/v1"),
             Self::Billing => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING", "/v1"),
-            Self::ResourceManager => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", "/v1"),
+            Self::ResourceManager => ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", "/v3"),
         }
     }
 }

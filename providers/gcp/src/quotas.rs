@@ -33,10 +33,9 @@ pub(crate) fn parts(id: &QuotaId) -> Option<(&str, &str)> {
 /// Spot machines draw on the preemptible quota where the project has been granted one in the region,
 /// and on the standard one elsewhere (Compute Engine documentation, "Spot VMs", quotas). A metric
 /// that the region does not list is that of a family so new that only Cloud Quotas knows its limit:
-/// it is not named. Where Google cannot say now, the usual ones are named, with unknown limits.
+/// it is named all the same, so that a refusal that names it is understood, and its limit is unknown.
 pub(crate) fn draws(region: &RegionInfo, kind: &Kind, market: Market) -> Arc<[Draw]> {
     let place = region.name.as_str();
-    let listed = |metric: &str| region.limits.as_ref().is_none_or(|limits| limits.contains_key(metric));
     let granted = |metric: &str| {
         let limits = region.limits.as_ref();
         limits.is_none_or(|limits| limits.get(metric).is_some_and(|quota| quota.limit.is_none_or(|l| l > 0)))
@@ -46,19 +45,13 @@ pub(crate) fn draws(region: &RegionInfo, kind: &Kind, market: Market) -> Arc<[Dr
         draws.push(Draw::vcpus(id(place, SPOT_CPUS)));
     } else {
         draws.push(Draw::vcpus(id(GLOBAL, CPUS_ALL)));
-        let family = family(&kind.series);
-        if listed(&family) {
-            draws.push(Draw::vcpus(id(place, &family)));
-        }
+        draws.push(Draw::vcpus(id(place, &family(&kind.series))));
     }
     if let Some(gpus) = kind.gpus {
         let standard = gpus.accelerator.quota;
         let spot = format!("PREEMPTIBLE_{standard}");
-        if market == Market::Spot && granted(&spot) {
-            draws.push(Draw::gpus(id(place, &spot)));
-        } else if listed(standard) {
-            draws.push(Draw::gpus(id(place, standard)));
-        }
+        let metric = if market == Market::Spot && granted(&spot) { &spot } else { standard };
+        draws.push(Draw::gpus(id(place, metric)));
         draws.push(Draw::gpus(id(GLOBAL, GPUS_ALL)));
     }
     draws.into()
@@ -140,7 +133,7 @@ mod tests {
             (kind("n2-standard-8", None), "global/CPUS_ALL_REGIONS us-east1/N2_CPUS"),
             (kind("e2-standard-8", None), "global/CPUS_ALL_REGIONS us-east1/CPUS"),
             (kind("n1-standard-8", None), "global/CPUS_ALL_REGIONS us-east1/CPUS"),
-            (kind("c4-standard-8", None), "global/CPUS_ALL_REGIONS"),
+            (kind("c4-standard-8", None), "global/CPUS_ALL_REGIONS us-east1/C4_CPUS"),
             (
                 kind("g2-standard-8", Some("nvidia-l4")),
                 "global/CPUS_ALL_REGIONS us-east1/G2_CPUS us-east1/NVIDIA_L4_GPUS global/GPUS_ALL_REGIONS",
@@ -169,7 +162,7 @@ mod tests {
         assert_eq!(drawn(&none, &n2, Market::Spot), "global/CPUS_ALL_REGIONS us-east1/N2_CPUS");
         assert_eq!(
             drawn(&none, &g2, Market::Spot),
-            "global/CPUS_ALL_REGIONS us-east1/NVIDIA_L4_GPUS global/GPUS_ALL_REGIONS"
+            "global/CPUS_ALL_REGIONS us-east1/G2_CPUS us-east1/NVIDIA_L4_GPUS global/GPUS_ALL_REGIONS"
         );
     }
 

@@ -34,15 +34,15 @@ async fn types_are_asked_for_once_a_day_and_prices_once_an_hour() {
     let bed = Bed::of(&["us-central1"]);
     let query = OfferQuery::default();
     bed.provider.offers(&query).await.unwrap();
-    let (zones, prices) = (bed.calls("machineTypes.list"), bed.calls("cloudbilling.services.skus.list"));
+    let (zones, prices) = (bed.calls("machineTypes.list"), bed.calls("skus.list"));
     assert_eq!(zones, 4, "one page for each zone: {:?}", bed.world().calls());
     assert!(prices > 0, "{:?}", bed.world().calls());
     assert_eq!((bed.calls("regions.list"), bed.calls("acceleratorTypes.aggregatedList")), (1, 1));
     bed.provider.offers(&query).await.unwrap();
-    assert_eq!(bed.calls("cloudbilling.services.skus.list"), prices);
+    assert_eq!(bed.calls("skus.list"), prices);
     bed.advance(HOUR_S);
     bed.provider.offers(&query).await.unwrap();
-    assert_eq!(bed.calls("cloudbilling.services.skus.list"), 2 * prices);
+    assert_eq!(bed.calls("skus.list"), 2 * prices);
     assert_eq!(bed.calls("machineTypes.list"), zones);
     bed.advance(23 * HOUR_S);
     bed.provider.offers(&query).await.unwrap();
@@ -145,7 +145,7 @@ async fn the_signals_of_an_offer_are_its_price_its_quota_and_what_comes_beside()
 }
 
 #[tokio::test]
-async fn a_quota_of_all_regions_is_told_for_what_draws_on_it() {
+async fn quotas_of_all_regions_are_told_and_those_that_no_region_lists_are_unknown() {
     let bed = Bed::of(&["us-central1"]);
     let query = SignalQuery {
         offers: vec![offer("us-central1-a", "g2-standard-4", Market::OnDemand)],
@@ -160,7 +160,8 @@ async fn a_quota_of_all_regions_is_told_for_what_draws_on_it() {
         "global/GPUS_ALL_REGIONS",
     ] {
         let told = signals.iter().any(|signal| {
-            matches!(signal, Signal::Quota { id, limit: Some(limit), .. } if id.as_str() == quota && *limit > 0)
+            matches!(signal, Signal::Quota { id, limit, .. }
+                if id.as_str() == quota && limit.is_some() == (quota != "us-central1/G2_CPUS"))
         });
         assert!(told, "{quota}: {signals:?}");
     }
@@ -190,7 +191,7 @@ async fn an_instance_of_yesterday_has_the_price_that_was_listed_then() {
 async fn a_project_that_may_not_read_the_price_list_has_unknown_prices() {
     let bed = Bed::of(&["us-central1"]);
     bed.inject(
-        r#"{"kind":"error","action":"cloudbilling.services.skus.list","probability":1.0,"status":403,"code":"accessNotConfigured","when":"before"}"#,
+        r#"{"kind":"error","action":"skus.list","probability":1.0,"status":403,"code":"accessNotConfigured","when":"before"}"#,
     );
     let offers = bed.provider.offers(&OfferQuery::default()).await.unwrap();
     assert!(offers.len() > 100 && offers.iter().all(|offer| offer.price == Price::Unknown));

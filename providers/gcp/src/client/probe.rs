@@ -82,7 +82,7 @@ impl Client {
     async fn ask(&self, permissions: &[&str]) -> Result<(Result<Vec<String>>, Option<Timestamp>)> {
         let root = endpoint(self.settings(), Api::ResourceManager);
         let root = root.as_deref().unwrap_or(RESOURCE_MANAGER);
-        let url = format!("{root}/v1/projects/{}:testIamPermissions", self.project().await?);
+        let url = format!("{root}/v3/projects/{}:testIamPermissions", self.project().await?);
         let credentials = self.credentials().await?;
         let headers = credentials.headers(http::Extensions::new()).await.map_err(|refused| {
             Error::new(ErrorKind::Unauthenticated, "Google's credentials give no token").because(refused)

@@ -39,7 +39,6 @@ pub const PERMISSIONS: &[Needed] = &[
     needs("addresses.delete", &["compute.addresses.delete"]),
     likes("advice.capacity", &["compute.advice.capacity"]),
     likes("advice.capacityHistory", &["compute.advice.capacityHistory"]),
-    needs("cloudbilling.services.skus.list", &[]),
     needs("cloudresourcemanager.projects.testIamPermissions", &[]),
     needs("disks.aggregatedList", &["compute.disks.list"]),
     needs("disks.delete", &["compute.disks.delete"]),
@@ -69,6 +68,8 @@ pub const PERMISSIONS: &[Needed] = &[
     needs("regionOperations.list", &["compute.regionOperations.list"]),
     needs("regionOperations.wait", &["compute.regionOperations.get"]),
     needs("regions.list", &["compute.regions.list"]),
+    // Of Cloud Billing.
+    needs("skus.list", &[]),
     needs("subnetworks.aggregatedList", &["compute.subnetworks.list"]),
     needs("subnetworks.get", &["compute.subnetworks.get"]),
     needs("subnetworks.list", &["compute.subnetworks.list"]),
