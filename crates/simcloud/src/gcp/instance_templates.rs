@@ -11,10 +11,8 @@ use crate::gcp::method::Method;
 use crate::gcp::operation::New;
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::resource::print_of;
-use crate::gcp::state::State;
 use crate::gcp::url::Scope;
 use crate::gcp::{labels, resource, url};
-use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
 pub(crate) const METHODS: &[Method] = &[
@@ -100,28 +98,6 @@ const PROPERTIES: [&str; 23] = [
     "tags",
     "workloadIdentityConfig",
 ];
-
-/// The path and the properties of a template by any form of its name.
-///
-/// # Errors
-/// `invalid` with the field for one that there is not.
-pub(crate) fn named(
-    kernel: &Kernel,
-    state: &mut State,
-    written: &str,
-    field: &str,
-) -> Result<(String, Value), Refusal> {
-    let name = url::last(written);
-    let path = match url::after("regions", written) {
-        Some(region) => format!("regions/{region}/instanceTemplates/{name}"),
-        None => format!("global/instanceTemplates/{name}"),
-    };
-    let made = made::all(kernel, state).get(&path);
-    let made =
-        made.ok_or_else(|| invalid(field, written, "The referenced instanceTemplate cannot be found."))?;
-    let properties = made.body.get("properties").cloned().unwrap_or_default();
-    Ok((path, properties))
-}
 
 fn path(scope: &Scope, name: &str) -> String {
     format!("{scope}/instanceTemplates/{name}")
@@ -289,20 +265,6 @@ mod tests {
         trial.change("DELETE", "global/instanceTemplates/t", Value::Null);
         trial.change("DELETE", "regions/us-west1/instanceTemplates/t", Value::Null);
         assert!(left().is_empty());
-    }
-
-    #[test]
-    fn a_template_is_found_by_every_form_of_its_name() {
-        let trial = Trial::new();
-        trial.change("POST", "global/instanceTemplates", template("t"));
-        trial.face.look(|kernel, state| {
-            for written in ["t", "global/instanceTemplates/t", "projects/p/global/instanceTemplates/t"] {
-                let (path, properties) = named(kernel, state, written, "sourceInstanceTemplate").unwrap();
-                assert_eq!(path, "global/instanceTemplates/t");
-                assert_eq!(properties["machineType"], "n2-standard-2");
-            }
-            assert!(named(kernel, state, "regions/us-west1/instanceTemplates/t", "").is_err());
-        });
     }
 
     #[test]

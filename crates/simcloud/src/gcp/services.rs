@@ -2,9 +2,14 @@
 //! Resource Manager knows it, and what is enabled in it.
 
 mod projects;
+mod sku;
 mod skus;
 
 use crate::gcp::method::Method;
+
+/// Compute Engine, in the price list. Cloud Billing documentation, "Get Google Cloud pricing
+/// information".
+const COMPUTE_ENGINE: &str = "6F81-5844-456A";
 
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "services.list", verb: "GET", path: "v1/services", answer: skus::services },

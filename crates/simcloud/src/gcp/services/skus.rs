@@ -4,18 +4,15 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use skyfleet_core::{Gpu, Market, OfferId, Region, Timestamp, UsdPerHour};
+use skyfleet_core::{Market, OfferId, Region, Timestamp, UsdPerHour};
 
-use crate::catalog::{Part, fingerprint, series};
-use crate::gcp::accelerator_types;
+use crate::catalog::{Part, series};
 use crate::gcp::error::{coded, invalid};
 use crate::gcp::request::{Answer, Request};
+use crate::gcp::services::COMPUTE_ENGINE;
+use crate::gcp::services::sku::{Sku, place};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
-
-/// Compute Engine, in the price list. Cloud Billing documentation, "Get Google Cloud pricing
-/// information".
-const COMPUTE_ENGINE: &str = "6F81-5844-456A";
 
 /// The most entries on a page, and how many there are when nobody says. Cloud Billing reference,
 /// `services.skus.list`.
@@ -70,19 +67,6 @@ fn read_token(text: &str) -> Result<String, Refusal> {
     read.ok_or_else(|| invalid("page_token", text, "The token is none of this list."))
 }
 
-/// One entry of the price list: a part that costs the same in some regions.
-#[derive(Debug)]
-struct Sku {
-    part: Part,
-    market: Market,
-    /// `Iowa`, `Americas`.
-    place: &'static str,
-    regions: Vec<Region>,
-    /// For the part's own time.
-    price: UsdPerHour,
-    since: Timestamp,
-}
-
 /// The whole list, by id.
 fn all(kernel: &Kernel) -> Vec<Sku> {
     let mut found: BTreeMap<(Part, Market, &str, i64), Sku> = BTreeMap::new();
@@ -124,148 +108,6 @@ fn sold(kernel: &Kernel) -> BTreeMap<(&Region, Market, Part), OfferId> {
         }
     }
     sold
-}
-
-/// Where an entry says that its price holds: on demand the regions of the United States are one
-/// place, and each other region one of its own.
-fn place(region: &Region, market: Market) -> &'static str {
-    match region.as_str() {
-        "us-central1" | "us-east1" | "us-west1" if market == Market::OnDemand => "Americas",
-        "us-central1" => "Iowa",
-        "us-east1" => "South Carolina",
-        "us-west1" => "Oregon",
-        "europe-west1" => "Belgium",
-        "europe-west4" => "Netherlands",
-        "australia-southeast1" => "Sydney",
-        _ => "Nowhere",
-    }
-}
-
-/// What the price list calls a series.
-fn series_name(series: &str) -> String {
-    match series {
-        "n1" => "N1 Predefined Instance".to_owned(),
-        "n2d" | "c2d" | "t2d" => format!("{} AMD Instance", series.to_uppercase()),
-        "t2a" | "c4a" => format!("{} Arm Instance", series.to_uppercase()),
-        "c2" => "Compute optimized".to_owned(),
-        "m1" => "Memory-optimized Instance".to_owned(),
-        "m3" => "M3 Memory-optimized Instance".to_owned(),
-        _ => format!("{} Instance", series.to_uppercase()),
-    }
-}
-
-/// What it calls a GPU.
-fn gpu_name(model: &str, memory_mib: u32) -> &'static str {
-    let gpu = Gpu { model: model.into(), count: 1, memory_mib };
-    match accelerator_types::name(&gpu) {
-        Some("nvidia-tesla-t4") => "Nvidia Tesla T4 GPU",
-        Some("nvidia-l4") => "Nvidia L4 GPU",
-        Some("nvidia-tesla-a100") => "Nvidia Tesla A100 GPU",
-        Some("nvidia-a100-80gb") => "Nvidia Tesla A100 80GB GPU",
-        Some("nvidia-h100-80gb") => "Nvidia H100 80GB GPU",
-        _ => "Nvidia GPU",
-    }
-}
-
-impl Sku {
-    /// In Google's own words.
-    fn description(&self) -> String {
-        let (place, spot) = (self.place, self.market == Market::Spot);
-        let machine = |series: &str, part: &str| {
-            let spot = if spot { "Spot Preemptible " } else { "" };
-            format!("{spot}{} {part} running in {place}", series_name(series))
-        };
-        match &self.part {
-            Part::Core(series) => machine(series, "Core"),
-            Part::Ram(series) => machine(series, "Ram"),
-            Part::Gpu(model, memory) => {
-                let attached = if spot { " attached to Spot Preemptible VMs" } else { "" };
-                format!("{}{attached} running in {place}", gpu_name(model, *memory))
-            }
-            Part::LocalSsd => match (spot, place) {
-                (false, "Americas") => "SSD backed Local Storage".to_owned(),
-                (false, _) => format!("SSD backed Local Storage in {place}"),
-                (true, _) => {
-                    format!("SSD backed Local Storage attached to Spot Preemptible VMs in {place}")
-                }
-            },
-        }
-    }
-
-    /// `D041-B8A1-6E0B`.
-    fn id(&self) -> String {
-        let hash = fingerprint(&[&self.description(), &self.price_key()]);
-        format!("{:04X}-{:04X}-{:04X}", hash >> 48, hash >> 32 & 0xffff, hash >> 16 & 0xffff)
-    }
-
-    /// Tells apart two entries of one description: on demand a price never moves.
-    fn price_key(&self) -> String {
-        match self.market {
-            Market::OnDemand => self.price.micros().to_string(),
-            Market::Spot => String::new(),
-        }
-    }
-
-    /// The unit of the price: as written, in words, its base unit, that in words, and how many of the
-    /// base unit it is.
-    fn unit(&self) -> (&'static str, &'static str, &'static str, &'static str, f64) {
-        const GIB: f64 = 1_073_741_824.0;
-        match self.part {
-            Part::Core(_) | Part::Gpu(..) => ("h", "hour", "s", "second", 3_600.0),
-            Part::Ram(_) => ("GiBy.h", "gibibyte hour", "By.s", "byte second", GIB * 3_600.0),
-            // A month of 730 hours.
-            Part::LocalSsd => ("GiBy.mo", "gibibyte month", "By.s", "byte second", GIB * 730.0 * 3_600.0),
-        }
-    }
-
-    fn show(&self) -> Value {
-        let (family, group) = match &self.part {
-            Part::Core(series) | Part::Ram(series) if &**series == "n1" => ("Compute", "N1Standard"),
-            Part::Core(_) => ("Compute", "CPU"),
-            Part::Ram(_) => ("Compute", "RAM"),
-            Part::Gpu(..) => ("Compute", "GPU"),
-            Part::LocalSsd => ("Storage", "LocalSSD"),
-        };
-        let (id, micros) = (self.id(), self.price.micros());
-        let (unit, words, base, base_words, factor) = self.unit();
-        let regions: Vec<&str> = self.regions.iter().map(Region::as_str).collect();
-        let taxonomy = if regions.len() > 1 { "MULTI_REGIONAL" } else { "REGIONAL" };
-        json!({
-            "name": format!("services/{COMPUTE_ENGINE}/skus/{id}"),
-            "skuId": id,
-            "description": self.description(),
-            "category": {
-                "serviceDisplayName": "Compute Engine",
-                "resourceFamily": family,
-                "resourceGroup": group,
-                "usageType": if self.market == Market::Spot { "Preemptible" } else { "OnDemand" },
-            },
-            "serviceRegions": regions,
-            "pricingInfo": [{
-                "summary": "",
-                "pricingExpression": {
-                    "usageUnit": unit,
-                    "displayQuantity": 1,
-                    "tieredRates": [{
-                        "startUsageAmount": 0,
-                        "unitPrice": {
-                            "currencyCode": "USD",
-                            "units": (micros / 1_000_000).to_string(),
-                            "nanos": micros % 1_000_000 * 1_000,
-                        },
-                    }],
-                    "usageUnitDescription": words,
-                    "baseUnit": base,
-                    "baseUnitDescription": base_words,
-                    "baseUnitConversionFactor": factor,
-                },
-                "currencyConversionRate": 1,
-                "effectiveTime": self.since.to_string(),
-            }],
-            "serviceProviderName": "Google",
-            "geoTaxonomy": { "type": taxonomy, "regions": regions },
-        })
-    }
 }
 
 #[cfg(test)]
