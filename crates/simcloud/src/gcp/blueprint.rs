@@ -168,6 +168,7 @@ fn told(properties: &Properties) -> Map<String, Value> {
     let policies = &properties.resource_policies;
     tell("resourcePolicies", (!policies.is_empty()).then(|| json!(policies)));
     tell("advancedMachineFeatures", part(&properties.advanced_machine_features));
+    tell("displayDevice", part(&properties.display_device));
     tell("confidentialInstanceConfig", part(&properties.confidential_instance_config));
     tell("networkPerformanceConfig", part(&properties.network_performance_config));
     tell("reservationAffinity", part(&properties.reservation_affinity));

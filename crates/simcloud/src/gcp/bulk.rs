@@ -68,10 +68,9 @@ fn insert(request: &Request<'_>) -> Result<Answer, Refusal> {
         let (taken, free): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.taken.is_some());
         let found = places::find(kernel, &pools, &wanted, free.len() as u32);
         let total: u32 = found.got.iter().sum();
-        if total < wanted.count_min && free.len() as u32 >= wanted.count_min {
-            if let Some(closed) = found.only_quota() {
-                return Err(over_quota(closed));
-            }
+        let too_few = total < wanted.count_min && free.len() as u32 >= wanted.count_min;
+        if let Some(closed) = found.only_quota().filter(|_| too_few) {
+            return Err(over_quota(closed));
         }
         if found.got.iter().sum::<u32>() < free.len() as u32 && found.short.is_empty() {
             let why = format!("The constraints of the zones allow {total} instances in all.");
@@ -227,7 +226,7 @@ fn fail_rest(
     let mut reasons: Vec<Told> = Vec::new();
     for (number, (name, _)) in names.iter().enumerate() {
         let Some(Short { pool, why }) = short.get(number % short.len().max(1)) else { break };
-        let told = said(kernel, u64::from(state.numbers as u32 + 1) ^ mix(number as u64), why);
+        let told = said(kernel, mix(state.numbers) ^ number as u64, why);
         if !reasons.iter().any(|other| other.code == told.code) {
             reasons.push(told.clone());
         }

@@ -94,6 +94,12 @@ pub(crate) const METHODS: &[Method] = &[
         answer: changes::tags,
     },
     Method {
+        id: "instances.setDeletionProtection",
+        verb: "POST",
+        path: "compute/v1/projects/{project}/zones/{zone}/instances/{resource}/setDeletionProtection",
+        answer: changes::protection,
+    },
+    Method {
         id: "instances.getSerialPortOutput",
         verb: "GET",
         path: "compute/v1/projects/{project}/zones/{zone}/instances/{instance}/serialPort",
@@ -135,7 +141,17 @@ impl Found<'_> {
 /// # Errors
 /// `invalid` for a zone that there is not, `notFound`.
 pub(crate) fn named(kernel: &Kernel, state: &State, request: &Request<'_>) -> Result<MachineView, Refusal> {
-    let (zone, name) = (request.zone(kernel)?, request.part("instance"));
+    existing_named(kernel, state, request, "instance")
+}
+
+/// The same where the parameter of the path is called otherwise.
+pub(crate) fn existing_named(
+    kernel: &Kernel,
+    state: &State,
+    request: &Request<'_>,
+    parameter: &str,
+) -> Result<MachineView, Refusal> {
+    let (zone, name) = (request.zone(kernel)?, request.part(parameter));
     let found = existing(kernel, &zone, name).filter(|view| state.launched.of(view.launch).is_some());
     found.ok_or_else(|| not_found(request.project(), &format!("zones/{zone}/instances/{name}")))
 }

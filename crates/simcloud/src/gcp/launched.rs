@@ -30,6 +30,8 @@ pub(crate) struct Own {
     pub(crate) hostname: Option<String>,
     pub(crate) metadata: Option<Arc<Metadata>>,
     pub(crate) tags: Option<Arc<Vec<String>>>,
+    /// Whether it may not be deleted.
+    pub(crate) protected: Option<bool>,
     /// Until when its host is under maintenance.
     pub(crate) maintained: Option<Timestamp>,
 }
@@ -154,6 +156,12 @@ impl Launched {
     pub(crate) fn network_tags(&self, view: &MachineView) -> Arc<Vec<String>> {
         let own = self.own(view.number).and_then(|own| own.tags.clone());
         own.or_else(|| self.of(view.launch).map(|details| details.tags.clone())).unwrap_or_default()
+    }
+
+    /// Whether an instance may not be deleted.
+    pub(crate) fn is_protected(&self, view: &MachineView) -> bool {
+        let own = self.own(view.number).and_then(|own| own.protected);
+        own.unwrap_or_else(|| self.of(view.launch).is_some_and(|details| details.deletion_protection))
     }
 
     pub(crate) fn flash(&mut self, flash: Flash) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use skyfleet_core::Timestamp;
 
 use crate::gcp::error::{Told, coded, invalid, not_found};
+use crate::gcp::filter::Filter;
 use crate::gcp::list;
 use crate::gcp::method::Method;
 use crate::gcp::request::{Answer, Request};
@@ -261,9 +262,15 @@ impl Operations {
         found.filter(|one| one.scope == *scope)
     }
 
-    /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Operation> {
-        self.all.values()
+    /// Those that a filter may let through: what a plain comparison tells need not be shown first.
+    fn wanted<'s>(&'s self, filter: &Filter) -> impl Iterator<Item = &'s Operation> {
+        let exact = |field: &str| filter.exact(field).map(str::to_owned);
+        let (kind, group, target) = (exact("operationType"), exact("operationGroupId"), exact("targetId"));
+        self.all.values().filter(move |one| {
+            kind.as_ref().is_none_or(|kind| one.kind == *kind)
+                && group.as_ref().is_none_or(|group| one.group.as_ref() == Some(group))
+                && target.as_ref().is_none_or(|target| one.target_id.to_string() == *target)
+        })
     }
 
     /// Puts one among them.
@@ -453,7 +460,7 @@ pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
     let filter = list::Wanted::read(request)?;
     let page = request.look(|kernel, state| {
         let scope = request.scope(kernel)?;
-        let all = state.operations.iter().filter(|one| one.scope == scope);
+        let all = state.operations.wanted(&filter.filter).filter(|one| one.scope == scope);
         let shown = all.map(|one| one.show(request.project(), kernel));
         Ok(filter.page(shown, "compute#operationList", &format!("{scope}/operations"), request))
     })?;
@@ -463,7 +470,7 @@ pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
 pub(crate) fn aggregated(request: &Request<'_>) -> Result<Answer, Refusal> {
     let filter = list::Wanted::read(request)?;
     let page = request.look(|kernel, state| {
-        let all = state.operations.iter();
+        let all = state.operations.wanted(&filter.filter);
         let shown = all.map(|one| (one.scope.clone(), one.show(request.project(), kernel)));
         let mut scopes = list::zones(kernel);
         scopes.extend(list::regions(kernel));

@@ -69,7 +69,7 @@ fn preempted(kernel: &Kernel, state: &mut State, m: u32) {
     *count = if *last == minute { *count + 1 } else { 1 };
     *last = minute;
     let crowded = *count > CROWD;
-    if crowded && mix(u64::from(m) ^ mix(kernel.seed ^ 0x6d69_7373)) % MISSED_OF == 0 {
+    if crowded && mix(u64::from(m) ^ mix(kernel.seed ^ 0x6d69_7373)).is_multiple_of(MISSED_OF) {
         return;
     }
     tell(kernel, state, m, at, ("compute.instances.preempted", Some("Instance was preempted.")));
@@ -114,11 +114,10 @@ fn tell(
 fn cut_short(state: &mut State, m: u32, at: Timestamp) {
     let Some((group, zone, was)) = state.operations.fail(machine_id(m), at, preempted_told()) else { return };
     let Some(bulk) = group.and_then(|group| state.operations.bulk_of(&group)) else { return };
-    if let Some(place) = bulk.0.get_mut(&zone) {
-        if let Some(one) = place.ready.iter().position(|ready| *ready == was) {
-            place.ready.swap_remove(one);
-            place.failed += 1;
-        }
+    let Some(place) = bulk.0.get_mut(&zone) else { return };
+    if let Some(one) = place.ready.iter().position(|ready| *ready == was) {
+        place.ready.swap_remove(one);
+        place.failed += 1;
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct Properties {
     pub(crate) private_ipv6_google_access: Option<String>,
     pub(crate) resource_policies: Vec<String>,
     pub(crate) advanced_machine_features: Option<Map<String, Value>>,
+    pub(crate) display_device: Option<Map<String, Value>>,
     pub(crate) confidential_instance_config: Option<Map<String, Value>>,
     pub(crate) network_performance_config: Option<Map<String, Value>>,
     pub(crate) reservation_affinity: Option<Map<String, Value>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::gcp::blueprint::properties::{MetadataSpec, TagsSpec};
 use crate::gcp::error::{coded, invalid};
 use crate::gcp::instances::ending::about;
-use crate::gcp::instances::{item, named};
+use crate::gcp::instances::{existing_named, item, named};
 use crate::gcp::request::{Answer, Request};
 use crate::gcp::{blueprint, labels as all_labels, url};
 use crate::refusal::Refusal;
@@ -42,6 +42,17 @@ pub(crate) fn tags(request: &Request<'_>) -> Result<Answer, Refusal> {
         check_print(spec.fingerprint.as_deref(), &now)?;
         state.launched.own_mut(view.number).tags = Some(Arc::new(spec.items));
         Ok(about("setTags", &view))
+    })
+}
+
+/// The parameter of the query is true unless it says otherwise. Discovery document,
+/// `instances.setDeletionProtection`.
+pub(crate) fn protection(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let yes: bool = request.parsed("deletionProtection")?.unwrap_or(true);
+    request.change(0, |kernel, state| {
+        let view = existing_named(kernel, state, request, "resource")?;
+        state.launched.own_mut(view.number).protected = Some(yes);
+        Ok(about("setDeletionProtection", &view))
     })
 }
 

@@ -22,7 +22,7 @@ const MAINTENANCE: Duration = Duration::from_secs(60);
 pub(crate) fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change(1, |kernel, state| {
         let view = named(kernel, state, request)?;
-        if state.launched.of(view.launch).is_some_and(|details| details.deletion_protection) {
+        if state.launched.is_protected(&view) {
             let message = format!(
                 "Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion. {}'.",
                 view.id

@@ -134,8 +134,7 @@ pub(crate) fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
 
 /// Whether an instance has this name, even one that comes to nothing.
 pub(crate) fn is_taken(kernel: &Kernel, state: &State, zone: &Zone, name: &str) -> bool {
-    let named = |zone: &Zone| kernel.by_id.get(&*crate::name::named_id(zone, name)).is_some();
-    named(zone) && existing(kernel, zone, name).is_some() || state.launched.flash_named(zone, name).is_some()
+    existing(kernel, zone, name).is_some() || state.launched.flash_named(zone, name).is_some()
 }
 
 /// Starts instances of one blueprint in one zone, or none of them; why none, if there is no room.
@@ -211,7 +210,7 @@ pub(crate) fn fail(
 pub(crate) fn said(kernel: &Kernel, id: u64, closed: &Closed) -> Told {
     let mut said = told(closed);
     let stock_out = matches!(closed, Closed::Capacity(_) | Closed::Zone(_));
-    if stock_out && mix(id ^ kernel.seed) % 4 == 0 {
+    if stock_out && mix(id ^ kernel.seed).is_multiple_of(4) {
         said.code = "ZONE_RESOURCE_POOL_EXHAUSTED".to_owned();
         said.details.clear();
     }

@@ -158,7 +158,8 @@ impl Shown<'_> {
             }),
         );
         set("shieldedInstanceIntegrityPolicy", json!({ "updateAutoLearnPolicy": true }));
-        set("deletionProtection", details.deletion_protection.into());
+        let protected = own.and_then(|own| own.protected).unwrap_or(details.deletion_protection);
+        set("deletionProtection", protected.into());
         set("startRestricted", false.into());
         set("satisfiesPzi", true.into());
         if let Some(hostname) = own.and_then(|own| own.hostname.as_ref()) {

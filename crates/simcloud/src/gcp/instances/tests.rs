@@ -133,7 +133,8 @@ fn what_is_wrong_with_an_instance_is_said_with_its_field() {
         let (status, told) = trial.ask("POST", &format!("/compute/v1/projects/p/{ZONE}/instances"), body);
         (status, told["message"].as_str().unwrap_or_default().to_owned())
     };
-    let cases: [(&str, &dyn Fn(&mut Value)); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(&str, Change<'_>); 8] = [
         ("resource.machineType", &|body| {
             body["machineType"] = "zones/us-central1-a/machineTypes/n9-mega".into()
         }),
@@ -227,6 +228,20 @@ fn a_simulated_maintenance_takes_a_spot_instance_back() {
     assert_eq!((status(&trial, "one").as_str(), status(&trial, "two").as_str()), ("STOPPING", "RUNNING"));
     trial.wait(31);
     assert_eq!(trial.names(&format!("{ZONE}/instances")), ["two"]);
+    end(&trial);
+}
+
+#[test]
+fn a_protected_instance_is_not_deleted() {
+    let trial = Trial::new();
+    let mut protected = body("one");
+    protected["deletionProtection"] = true.into();
+    trial.change("POST", &format!("{ZONE}/instances"), protected);
+    let path = format!("{ZONE}/instances/one");
+    assert_eq!(trial.refusal("DELETE", &path, Value::Null).0, 400);
+    trial.change("POST", &format!("{path}/setDeletionProtection?deletionProtection=false"), Value::Null);
+    assert_eq!(trial.get(&path)["deletionProtection"], false);
+    trial.change("DELETE", &path, Value::Null);
     end(&trial);
 }
 
