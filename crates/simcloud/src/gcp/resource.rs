@@ -1,7 +1,7 @@
 //! What every resource says of itself.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Map, Value};
 use skyfleet_core::Timestamp;
 
@@ -34,9 +34,10 @@ pub(crate) fn id(path: &str, created: Option<Timestamp>) -> u64 {
     fingerprint(&[path, &created]) >> 2 | 1 << 62
 }
 
-/// The fingerprint of something that can be changed: whoever changes it says which one he saw.
+/// The fingerprint of something that can be changed: whoever changes it says which one he saw. Bytes
+/// stand in the letters of URLs (discovery document, format `byte`), as the official clients read them.
 pub(crate) fn print_of(texts: &[&str]) -> String {
-    STANDARD.encode(fingerprint(texts).to_be_bytes())
+    URL_SAFE.encode(fingerprint(texts).to_be_bytes())
 }
 
 #[cfg(test)]
