@@ -118,6 +118,8 @@ fn variables(server: &Server, keys: &[Credential], time: &Time) -> Vec<(&'static
         ("CLOUDSDK_CORE_PROJECT", project.to_owned()),
         ("CLOUDSDK_AUTH_ACCESS_TOKEN", token.to_owned()),
         ("GOOGLE_CLOUD_PROJECT", project.to_owned()),
+        ("GCE_METADATA_HOST", host(&urls.gcp)),
+        ("GCE_METADATA_IP", host(&urls.gcp)),
         ("AZURE_AUTHORITY_HOST", urls.azure.clone()),
         ("AZURE_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000001".to_owned()),
         ("AZURE_TENANT_ID", "00000000-0000-4000-8000-000000000002".to_owned()),
@@ -127,6 +129,12 @@ fn variables(server: &Server, keys: &[Credential], time: &Time) -> Vec<(&'static
     ];
     variables.extend(time.told().map(|told| ("SIMCLOUD_CLOCK", told)));
     variables
+}
+
+/// Where Google's libraries ask for the credentials of the machine that they run on: a host and a
+/// port.
+fn host(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
 }
 
 /// A value as a shell reads it.
