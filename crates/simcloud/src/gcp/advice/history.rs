@@ -70,7 +70,8 @@ pub(crate) fn tell(request: &Request<'_>) -> Result<Answer, Refusal> {
         let (field, written) = ("resource.locationPolicy.location", &*body.location_policy.location);
         let zone = match (url::after("zones", written), url::after("regions", written).unwrap_or(written)) {
             (Some(_), _) => Some(zone_of(kernel, &region, written, field)?),
-            (None, name) if name == region.as_str() => None,
+            // Without a location it is the region of the path.
+            (None, name) if name.is_empty() || name == region.as_str() => None,
             (None, _) => {
                 let why = format!("It must be the region {region}, or a zone of it.");
                 return Err(invalid(field, written, &why));
