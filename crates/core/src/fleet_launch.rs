@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arch, Error, FleetName, Instance, InstanceId, Market, OfferId, Owner, Region, Resource, Result,
-    Timestamp, Token, UsdPerHour,
+    Arch, Error, ErrorKind, FleetName, Instance, InstanceId, Market, OfferId, Owner, Region, Resource,
+    Result, Timestamp, Token, UsdPerHour,
 };
 
 /// Buys instances, in bulk, once.
@@ -84,6 +84,38 @@ impl FleetBlueprint {
             labels: BTreeMap::new(),
             expires: None,
         }
+    }
+
+    /// Looks for what no cloud could serve; `regions` are those in the provider's scope.
+    ///
+    /// # Errors
+    /// `InvalidRequest` with the key.
+    pub fn check<'a>(
+        &self,
+        regions: impl IntoIterator<Item = &'a Region>,
+        user_data_bytes_max: usize,
+    ) -> Result<()> {
+        let invalid =
+            |key, message: String| Err(Error::new(ErrorKind::InvalidRequest, message).with("key", key));
+        let known: Vec<&str> = regions.into_iter().map(Region::as_str).collect();
+        if self.regions.is_empty() {
+            return invalid("regions", "a fleet needs at least one region".to_owned());
+        }
+        if let Some(unknown) = self.regions.iter().map(Region::as_str).find(|region| !known.contains(region))
+        {
+            let known = known.join(", ");
+            let message = format!("there is no region {unknown:?} in the provider's scope; known: {known}");
+            return invalid("regions", message);
+        }
+        if self.archs.is_empty() {
+            return invalid("archs", "a fleet needs at least one instruction set".to_owned());
+        }
+        let bytes = self.user_data.len();
+        if bytes > user_data_bytes_max {
+            let message = format!("it has {bytes} bytes, at most {user_data_bytes_max} are accepted");
+            return invalid("user_data", message);
+        }
+        Ok(())
     }
 }
 
@@ -203,7 +235,25 @@ impl Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Scope};
+    use crate::Scope;
+
+    #[test]
+    fn what_no_cloud_could_serve_is_refused_with_its_key() {
+        let (owner, fleet) = (Owner::parse("ada").unwrap(), FleetName::parse("words").unwrap());
+        let plain = FleetBlueprint::new(&owner, &fleet, "north-1");
+        let regions = [Region::from("north-1"), "south-1".into()];
+        plain.check(&regions, 0).unwrap();
+        for (wrong, key, part) in [
+            (FleetBlueprint { regions: Vec::new(), ..plain.clone() }, "regions", "at least one"),
+            (FleetBlueprint::new(&owner, &fleet, "mars-1"), "regions", "known: north-1, south-1"),
+            (FleetBlueprint { archs: Vec::new(), ..plain.clone() }, "archs", "at least one"),
+            (FleetBlueprint { user_data: "true".into(), ..plain.clone() }, "user_data", "4 bytes, at most 3"),
+        ] {
+            let error = wrong.check(&regions, 3).unwrap_err();
+            assert_eq!((error.kind(), error.fact("key")), (ErrorKind::InvalidRequest, Some(key)), "{error}");
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
 
     #[test]
     fn what_is_missing_is_shared_by_the_reasons_each_named_once() {

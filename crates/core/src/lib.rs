@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the four contracts | [`CapacitySearch`], [`FleetLaunch`], [`PreemptionHandling`], [`Teardown`] |
 //! | one provider, and how it is selected | [`Provider`], [`Driver`], [`Capability`] |
-//! | what went wrong and what to do about it | [`Error`], [`ErrorKind`], [`Retry`], [`Scope`] |
+//! | what went wrong and what to do about it | [`Error`], [`ErrorKind`], [`Retry`], [`Scope`], [`Chain`] |
 //! | words for things | [`Offer`], [`Draw`], [`InstanceType`], [`Instance`], [`Market`], [`Usd`], [`UsdPerHour`], the ids |
 //! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
 //! | behaviour added around any provider | [`layers`] |
@@ -19,6 +19,7 @@
 
 mod capability;
 mod capacity_search;
+mod chain;
 mod clock;
 pub mod doctor;
 mod error;
@@ -41,6 +42,7 @@ mod teardown;
 
 pub use capability::Capability;
 pub use capacity_search::{CapacitySearch, OfferQuery, Signal, SignalQuery};
+pub use chain::Chain;
 pub use clock::{Clock, Hold, ManualClock, ScaledClock, SystemClock};
 pub use error::{Error, ErrorKind, Result, Retry, Scope};
 pub use fleet_launch::{

@@ -1,13 +1,12 @@
 //! AWS's error codes and our kinds: one table.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::request_id::RequestId;
-use skyfleet_core::{Error, ErrorKind, Market, OfferId, QuotaId, Region, Scope};
+use skyfleet_core::{Chain, Error, ErrorKind, Market, OfferId, QuotaId, Region, Scope};
 
 use Closes::*;
 use ErrorKind::*;
@@ -318,36 +317,6 @@ fn credentials(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     }
     None
 }
-
-/// What an SDK error says, link by link. The error itself also holds the request, which is
-/// nothing to keep or to show.
-#[derive(Debug)]
-struct Chain(Vec<String>);
-
-impl Chain {
-    fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut links = Vec::new();
-        let mut error = Some(error);
-        while let Some(link) = error {
-            links.push(link.to_string());
-            error = link.source();
-        }
-        links.dedup();
-        Self(links)
-    }
-
-    fn root(&self) -> &str {
-        self.0.last().map_or("", String::as_str)
-    }
-}
-
-impl fmt::Display for Chain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(": "))
-    }
-}
-
-impl StdError for Chain {}
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,11 @@
 //! Google's error codes and our kinds: one table.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use google_cloud_compute_v1::model::operation::error::Errors;
 use google_cloud_gax::error::rpc::StatusDetails;
 use google_cloud_gax::error::{CredentialsError, Error as SdkError};
-use skyfleet_core::{Error, ErrorKind, Market, OfferId, QuotaId, Region, Scope};
+use skyfleet_core::{Chain, Error, ErrorKind, Market, OfferId, QuotaId, Region, Scope};
 
 use Closes::*;
 use ErrorKind::*;
@@ -395,36 +394,6 @@ fn credentials(error: &SdkError) -> Option<bool> {
     }
     error.is_authentication().then_some(false)
 }
-
-/// What an SDK error says, link by link. The error itself also holds headers, which are nothing to
-/// keep or to show.
-#[derive(Debug)]
-struct Chain(Vec<String>);
-
-impl Chain {
-    fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut links = Vec::new();
-        let mut error = Some(error);
-        while let Some(link) = error {
-            links.push(link.to_string());
-            error = link.source();
-        }
-        links.dedup();
-        Self(links)
-    }
-
-    fn root(&self) -> &str {
-        self.0.last().map_or("", String::as_str)
-    }
-}
-
-impl fmt::Display for Chain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(": "))
-    }
-}
-
-impl StdError for Chain {}
 
 #[cfg(test)]
 mod tests {

@@ -136,23 +136,13 @@ fn is_own_image(cloud: Cloud, image: &str) -> bool {
 }
 
 fn check(blueprint: &FleetBlueprint, user_data_max: usize, cloud: Cloud, regions: &[Region]) -> Result<()> {
-    let invalid = |key, message: String| Err(Error::new(ErrorKind::InvalidRequest, message).with("key", key));
-    if blueprint.regions.is_empty() {
-        return invalid("regions", "a fleet needs at least one region".to_owned());
-    }
-    if let Some(unknown) = blueprint.regions.iter().find(|region| !regions.contains(region)) {
-        let known: Vec<&str> = regions.iter().map(Region::as_str).collect();
-        return invalid("regions", format!("there is no region {unknown:?}; known: {}", known.join(", ")));
-    }
+    blueprint.check(regions, user_data_max)?;
     let image = blueprint.image.as_str();
-    if !IMAGES.contains(&image) && !is_own_image(cloud, image) {
-        return invalid("image", format!("there is no image {image:?}; known: {}", IMAGES.join(", ")));
+    if IMAGES.contains(&image) || is_own_image(cloud, image) {
+        return Ok(());
     }
-    let bytes = blueprint.user_data.len();
-    if bytes > user_data_max {
-        return invalid("user_data", format!("it has {bytes} bytes, at most {user_data_max} are accepted"));
-    }
-    Ok(())
+    let message = format!("there is no image {image:?}; known: {}", IMAGES.join(", "));
+    Err(Error::new(ErrorKind::InvalidRequest, message).with("key", "image"))
 }
 
 /// What a fleet needs in a region, the fixture with the machines' spec last. Names are derived

@@ -37,26 +37,7 @@ pub(super) fn check<'a>(
     settings: &'a Settings,
     regions: &[Region],
 ) -> Result<Wanted<'a>> {
-    if blueprint.regions.is_empty() {
-        return Err(invalid("regions", "a fleet needs at least one region"));
-    }
-    if let Some(unknown) = blueprint.regions.iter().find(|region| !regions.contains(region)) {
-        let known: Vec<&str> = regions.iter().map(Region::as_str).collect();
-        let message = format!(
-            "there is no region {:?} in the provider's scope; known: {}",
-            unknown.as_str(),
-            known.join(", ")
-        );
-        return Err(invalid("regions", message));
-    }
-    if blueprint.archs.is_empty() {
-        return Err(invalid("archs", "a fleet needs at least one instruction set"));
-    }
-    let bytes = blueprint.user_data.len();
-    if bytes > user_data::BYTES_MAX {
-        let max = user_data::BYTES_MAX;
-        return Err(invalid("user_data", format!("it has {bytes} bytes, at most {max} are accepted")));
-    }
+    blueprint.check(regions, user_data::BYTES_MAX)?;
     if i32::try_from(blueprint.disk_gib).is_err() {
         return Err(invalid("disk_gib", format!("there is no disk of {} GiB", blueprint.disk_gib)));
     }
