@@ -47,6 +47,19 @@ pub fn levers(world: &World) -> Levers {
     }
 }
 
+/// Takes a spot instance back, with the cloud's own lead time.
+pub fn preempt(world: &World, instance: &InstanceId) -> Result<()> {
+    let instance_id = Some(instance.to_string());
+    world.inject(Fault::Preempt {
+        cloud: None,
+        instance_id,
+        nth: None,
+        count: None,
+        notice_seconds: None,
+    })?;
+    Ok(())
+}
+
 /// From now on every call is answered with this status and the cloud's own code for it, before or
 /// after it has done its work.
 pub fn answers_fail(world: &World, status: u16, when: When) -> Result<()> {
@@ -64,18 +77,6 @@ fn calm(world: &World) {
     for (id, _) in world.faults() {
         world.lift(id);
     }
-}
-
-fn preempt(world: &World, instance: &InstanceId) -> Result<()> {
-    let instance_id = Some(instance.to_string());
-    world.inject(Fault::Preempt {
-        cloud: None,
-        instance_id,
-        nth: None,
-        count: None,
-        notice_seconds: None,
-    })?;
-    Ok(())
 }
 
 fn close(world: &World, offer: &OfferId, room: u32) -> Result<()> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use skyfleet_aws::notice_at;
+use skyfleet_conformance::simcloud;
 use skyfleet_core::{
     Arch, Clock, FleetBlueprint, FleetName, Instance, InstanceState, LaunchRequest, Market, OfferQuery,
     Owner, PoolBid, PreemptionKind, Provider, Result, Selector, Spread, Token,
 };
-use skyfleet_simcloud::fault::Fault;
 
 #[allow(dead_code, reason = "the conformance suite needs more of it")]
 mod levers;
@@ -59,14 +59,7 @@ async fn a_machine_hears_of_its_end_two_minutes_before() -> Result<()> {
     let provider = connected(&bench, KEY_ID)?.provider;
     let instance = spot_instance(&bench, &*provider).await?;
     let told_at = bench.clock.now();
-    let instance_id = Some(instance.id.to_string());
-    bench.sim().inject(Fault::Preempt {
-        cloud: None,
-        instance_id,
-        nth: None,
-        count: None,
-        notice_seconds: None,
-    })?;
+    simcloud::preempt(bench.sim(), &instance.id)?;
     let endpoint = format!("{}/imds/aws/{}", bench.server.urls().admin, instance.id);
     let notices = notice_at(&endpoint, Arc::new(bench.clock.clone()))?;
     let told: Vec<_> = pin!(notices).collect().await;
