@@ -137,9 +137,9 @@ fn connections_are_kept_and_requests_have_different_ids() {
 }
 
 #[test]
-fn clouds_whose_face_is_not_there_refuse_in_their_own_envelope() {
+fn what_is_not_simulated_is_refused_in_the_clouds_own_envelope() {
     let server = server();
-    let gcp = get(&format!("{}/compute/v1/projects/p/zones", server.urls().gcp));
+    let gcp = get(&format!("{}/compute/v1/projects/p/global/urlMaps", server.urls().gcp));
     assert_eq!((gcp.status, gcp.json()["error"]["code"].as_u64()), (501, Some(501)));
     let azure = get(&format!("{}/subscriptions/s/resourcegroups", server.urls().azure));
     assert_eq!((azure.status, azure.json()["error"]["code"].as_str()), (501, Some("NotImplemented")));
