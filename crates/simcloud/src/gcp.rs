@@ -51,11 +51,11 @@ pub(crate) mod resource;
 pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod subnetworks;
+#[cfg(test)]
+pub(crate) mod trial;
 pub(crate) mod url;
 pub(crate) mod zonal;
 pub(crate) mod zones;
-#[cfg(test)]
-pub(crate) mod trial;
 
 pub(crate) use crate::gcp::request::{Answer, Request};
 
