@@ -69,6 +69,11 @@ impl ReadTo {
         Cursor::new(text)
     }
 
+    /// The moment up to which everything was told: what is asked next need not go further back.
+    pub fn horizon(&self) -> Timestamp {
+        self.horizon
+    }
+
     /// What was told of an instance, by the time of its notice.
     pub fn of(&self, id: &InstanceId, notice: Timestamp) -> Option<Known> {
         let old = (notice <= self.horizon).then_some(Known { notice, over: true });

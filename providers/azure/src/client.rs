@@ -98,9 +98,10 @@ impl Client {
 
     /// The socket: of Resource Manager, the identity service, the price list.
     pub(crate) async fn transport(&self) -> Result<&Transport> {
-        let made = self.0.transport.get_or_try_init(async || {
-            Transport::new(is_near(&self.0.settings), self.0.clock.clone())
-        });
+        let made = self
+            .0
+            .transport
+            .get_or_try_init(async || Transport::new(is_near(&self.0.settings), self.0.clock.clone()));
         made.await
     }
 

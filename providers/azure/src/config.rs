@@ -184,7 +184,8 @@ mod tests {
         Settings::parse(&toml::from_str(text).unwrap())
     }
 
-    const SUBNET: &str = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/n";
+    const SUBNET: &str =
+        "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/n";
     const KEY: &str = "ada:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUzq1 ada@home";
 
     #[test]

@@ -118,7 +118,11 @@ impl Reader {
 
     /// The instance, without its addresses; `None` for one that no fleet of ours launched, and for
     /// one that never came up: that is no instance, only something to delete.
-    pub(crate) fn instance(&mut self, machine: &VirtualMachine, power: Option<InstanceState>) -> Option<Instance> {
+    pub(crate) fn instance(
+        &mut self,
+        machine: &VirtualMachine,
+        power: Option<InstanceState>,
+    ) -> Option<Instance> {
         let Tags { owner, fleet, token, expires, labels, prices } = self.tags(machine)?;
         let id = id(machine)?;
         let offer = offer(machine)?;
@@ -249,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_machine_is_read_and_labels_are_kept_apart_from_our_tags() {
-        let read = Reader::default().instance(&machine(ours(), "Succeeded"), Some(InstanceState::Running)).unwrap();
+        let read =
+            Reader::default().instance(&machine(ours(), "Succeeded"), Some(InstanceState::Running)).unwrap();
         assert_eq!(
             read.id.as_str(),
             "/subscriptions/s/resourceGroups/words/providers/Microsoft.Compute/virtualMachines/words_1"
@@ -278,7 +283,8 @@ mod tests {
     #[test]
     fn the_last_power_state_counts() {
         let view = |code: &str| -> VirtualMachineInstanceView {
-            let statuses = json!([{ "code": "ProvisioningState/succeeded" }, { "code": format!("PowerState/{code}") }]);
+            let statuses =
+                json!([{ "code": "ProvisioningState/succeeded" }, { "code": format!("PowerState/{code}") }]);
             serde_json::from_value(json!({ "statuses": statuses })).unwrap()
         };
         for (code, state) in [
@@ -306,7 +312,14 @@ mod tests {
         for arm in ["Standard_D2ps_v5", "Standard_E4pds_v6", "Standard_B2pts_v2", "Standard_D16-4ps_v5"] {
             assert_eq!(arch_of(arm), Arch::Arm64, "{arm}");
         }
-        for x86 in ["Standard_D2s_v5", "Standard_NC4as_T4_v3", "Standard_NP10s", "Standard_D2ads_v5", "Standard_F2", ""] {
+        for x86 in [
+            "Standard_D2s_v5",
+            "Standard_NC4as_T4_v3",
+            "Standard_NP10s",
+            "Standard_D2ads_v5",
+            "Standard_F2",
+            "",
+        ] {
             assert_eq!(arch_of(x86), Arch::X86_64, "{x86}");
         }
     }

@@ -134,7 +134,8 @@ impl ArmError {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let millis = || header("retry-after-ms").or_else(|| header("x-ms-retry-after-ms"));
         let after = millis().and_then(|text| text.parse().ok()).map(Duration::from_millis);
-        let seconds = || header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let seconds =
+            || header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         Self {
             status,
             retry_after: after.or_else(seconds),
@@ -173,7 +174,8 @@ impl ArmError {
         if self.status == 429 {
             return (&self.code, &self.message, RateLimited, Nothing);
         }
-        let vague = |code: &str| matches!(code, "OperationNotAllowed" | "Conflict" | "BadRequest" | "NotFound");
+        let vague =
+            |code: &str| matches!(code, "OperationNotAllowed" | "Conflict" | "BadRequest" | "NotFound");
         let rows = outer.chain(inner).filter_map(|(code, message)| {
             let (_, kind, closes) = CODES.iter().find(|(row, ..)| row.eq_ignore_ascii_case(code))?;
             Some((code, message, *kind, *closes))
@@ -244,7 +246,9 @@ impl ArmError {
             (_, "") if code.is_empty() => format!("Azure refuses the call with status {}", self.status),
             (_, "") => format!("Azure gives no reason beside {code}"),
             (_, text) if code == "MissingSubscriptionRegistration" => {
-                format!("the subscription does not use the provider yet; `az provider register` does it: {text}")
+                format!(
+                    "the subscription does not use the provider yet; `az provider register` does it: {text}"
+                )
             }
             (_, text) => text.to_owned(),
         }
@@ -282,8 +286,7 @@ fn is_quota(text: &str) -> bool {
 }
 
 /// `eastus/lowPriorityCores` out of "…exceeding approved LowPriorityCores quota. Additional details
-/// - Deployment Model: Resource Manager, Location: eastus, Current Limit: 3, Current Usage: 0,
-/// Additional Required: 6".
+/// (Deployment Model: Resource Manager, Location: eastus, Current Limit: 3, Current Usage: 0…".
 fn quota_in(text: &str) -> Option<QuotaId> {
     let (_, rest) = text.split_once("approved ")?;
     let (name, rest) = rest.split_once(" quota")?;

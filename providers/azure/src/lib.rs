@@ -4,7 +4,13 @@
 //! |---|---|
 //! | `config` | the settings below `[providers.azure]` |
 //! | `client` | the only way to Azure: credentials, endpoint, calls, long-running operations |
+//! | `launch` | preparing, launching, listing |
+//! | `preemption` | what Azure takes back, seen from outside the machine |
+//! | `notice` | the same, seen from the machine itself |
+//! | `teardown` | giving everything back |
 //! | `names` | names of resources: as Azure gives them, and ours |
+//! | `whereabouts` | in which region which machine is |
+//! | `user_data` | the user's script |
 //! | `convert` | Azure's words and ours |
 //! | `error` | Azure's codes and our kinds |
 
@@ -12,16 +18,24 @@ mod client;
 mod config;
 mod convert;
 mod error;
+mod launch;
 mod names;
+mod notice;
+mod preemption;
+mod teardown;
+mod user_data;
+mod whereabouts;
 
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
-use skyfleet_core::Clock;
+use skyfleet_core::{Clock, OfferId, Price, Result, Timestamp};
 
 use client::Client;
 pub use config::Settings;
 pub use names::Subnet;
+pub use notice::{MachineNotice, notice, notice_at};
+use whereabouts::Whereabouts;
 
 /// The four contracts over Azure.
 #[derive(Clone, Debug)]
@@ -29,6 +43,7 @@ pub struct AzureProvider {
     client: Client,
     /// Azure is simulated on this computer.
     near: bool,
+    whereabouts: Arc<Whereabouts>,
 }
 
 impl AzureProvider {
@@ -38,6 +53,11 @@ impl AzureProvider {
     }
 
     fn over(client: Client) -> Self {
-        Self { near: client::is_near(client.settings()), client }
+        Self { near: client::is_near(client.settings()), whereabouts: Arc::default(), client }
+    }
+
+    /// What these cost at these times, where it is known.
+    async fn prices_at(&self, wanted: &[(OfferId, Timestamp)]) -> Result<Vec<Price>> {
+        Ok(vec![Price::Unknown; wanted.len()])
     }
 }

@@ -31,7 +31,9 @@ impl Id {
             return None;
         }
         let (subscription, group, rest) = match &parts[..] {
-            ["subscriptions", subscription, "resourcegroups", group, rest @ ..] => (subscription, group, rest),
+            ["subscriptions", subscription, "resourcegroups", group, rest @ ..] => {
+                (subscription, group, rest)
+            }
             _ => return None,
         };
         let mut id = Self {
@@ -59,6 +61,31 @@ impl Id {
     }
 }
 
+/// The kinds that we make or meet, as Azure writes them.
+const KINDS: [&str; 9] = [
+    "Microsoft.AzureFleet/fleets",
+    "Microsoft.Compute/disks",
+    "Microsoft.Compute/virtualMachines",
+    "Microsoft.Compute/virtualMachineScaleSets",
+    "Microsoft.Network/networkInterfaces",
+    "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/publicIPAddresses",
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.Network/virtualNetworks/subnets",
+];
+
+/// Always written in one way.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/subscriptions/{}/resourceGroups/{}", self.subscription, self.group)?;
+        let known = KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(&self.kind));
+        let mut kinds = known.map_or(self.kind.as_str(), |kind| *kind).split('/');
+        let Some(provider) = kinds.next().filter(|provider| !provider.is_empty()) else { return Ok(()) };
+        write!(f, "/providers/{provider}")?;
+        kinds.zip(&self.names).try_for_each(|(kind, name)| write!(f, "/{kind}/{name}"))
+    }
+}
+
 /// Whether Azure could have given the name: whatever else stands in a path goes astray.
 fn is_word(part: &str) -> bool {
     let legal = |c: char| c.is_alphanumeric() || "-_.()".contains(c);
@@ -72,32 +99,21 @@ pub(crate) fn is_group(name: &str) -> bool {
 
 /// A virtual machine, as its id says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Machine {
-    subscription: String,
-    pub(crate) group: String,
-    pub(crate) name: String,
-}
+pub(crate) struct Machine(Id);
 
 impl Machine {
     /// `None` for a text that never was a machine's id.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut id = Id::parse(text).filter(|id| id.kind == "microsoft.compute/virtualmachines")?;
-        Some(Self { subscription: id.subscription, group: id.group, name: id.names.pop()? })
+        Id::parse(text).filter(|id| id.kind == "microsoft.compute/virtualmachines").map(Self)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.0.name()
     }
 
     /// As we always write it.
     pub(crate) fn id(&self) -> InstanceId {
-        InstanceId::from(self.to_string())
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subscription, group, name } = self;
-        write!(
-            f,
-            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachines/{name}"
-        )
+        InstanceId::from(self.0.to_string())
     }
 }
 
@@ -254,11 +270,13 @@ mod tests {
 
     #[test]
     fn an_id_is_the_same_in_every_case() {
-        let ours = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/words-1_a_0";
+        let ours =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/words-1_a_0";
         for text in [ours.to_owned(), ours.to_uppercase(), ours.to_lowercase()] {
             assert_eq!(Machine::parse(&text).unwrap().id().as_str(), ours);
         }
-        let subnet = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/V/subnets/n";
+        let subnet =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/V/subnets/n";
         let read = Id::parse(subnet).unwrap();
         assert_eq!((read.kind.as_str(), read.name()), ("microsoft.network/virtualnetworks/subnets", "n"));
         let subnet = Subnet::parse(subnet).unwrap();

@@ -26,7 +26,13 @@ impl<'a> Call<'a> {
         Self { operation, method: Method::GET, path, version, body: None }
     }
 
-    pub(crate) fn with(method: Method, operation: &'static str, path: String, version: &'a str, body: &'a Value) -> Self {
+    pub(crate) fn with(
+        method: Method,
+        operation: &'static str,
+        path: String,
+        version: &'a str,
+        body: &'a Value,
+    ) -> Self {
         Self { operation, method, path, version, body: Some(body) }
     }
 
@@ -114,11 +120,16 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::value`].
-    pub(crate) async fn list(&self, operation: &'static str, path: String, version: &str) -> Result<Vec<Value>> {
+    pub(crate) async fn list(
+        &self,
+        operation: &'static str,
+        path: String,
+        version: &str,
+    ) -> Result<Vec<Value>> {
         let (mut items, mut begun) = (Vec::new(), false);
         let mut call = Call::get(operation, path, version);
         loop {
-            let mut page = self.page(&call, begun).await?;
+            let mut page = self.patiently(&call, begun).await?;
             if let Some(Value::Array(more)) = page.get_mut("value").map(Value::take) {
                 items.extend(more);
             }
@@ -130,7 +141,11 @@ impl Client {
         }
     }
 
-    async fn page(&self, call: &Call<'_>, patient: bool) -> Result<Value> {
+    /// The body of an answer; `patient` waits for a throttle to pass, for some minutes.
+    ///
+    /// # Errors
+    /// Those of [`Client::value`].
+    pub(crate) async fn patiently(&self, call: &Call<'_>, patient: bool) -> Result<Value> {
         for _ in 1..PATIENCE {
             match self.value(call).await {
                 Err(error) if patient && error.kind() == ErrorKind::RateLimited => {

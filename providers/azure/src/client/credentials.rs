@@ -15,7 +15,7 @@ use azure_identity::{
     WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use reqwest::Url;
-use skyfleet_core::{Error, ErrorKind, Result, settings};
+use skyfleet_core::{Chain, Error, ErrorKind, Result, settings};
 
 use super::transport::{Login, Transport};
 
@@ -26,7 +26,7 @@ const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 
 /// Those given, else by the environment as azure-identity's default chain reads it: a client secret,
 /// a federated token, the identity of the machine, what the developer's tools are logged in as.
-/// `AZURE_TOKEN_CREDENTIALS` leaves out the machine (`dev`) or the tools (`prod`).
+/// `AZURE_TOKEN_CREDENTIALS` leaves out the machine (`dev`) or the tools (`prod`), or names one.
 ///
 /// # Errors
 /// `Unauthenticated`, with what is missing.
@@ -34,7 +34,7 @@ pub(super) fn found(transport: &Transport) -> Result<Arc<dyn TokenCredential>> {
     let wanted = word("AZURE_TOKEN_CREDENTIALS").map(|wanted| wanted.to_ascii_lowercase());
     let (tenant, client) = (word("AZURE_TENANT_ID"), word("AZURE_CLIENT_ID"));
     let options = options(transport)?;
-    if wanted.as_deref() != Some("dev") {
+    if !wanted.as_deref().is_some_and(is_developers) {
         if let (Some(tenant), Some(client), Some(secret)) = (&tenant, &client, word("AZURE_CLIENT_SECRET")) {
             let options = Some(ClientSecretCredentialOptions { client_options: options });
             let found = ClientSecretCredential::new(tenant, client.clone(), Secret::new(secret), options);
@@ -85,13 +85,22 @@ fn options(transport: &Transport) -> Result<ClientOptions> {
     })
 }
 
+/// Whether a word means the tools of a developer.
+fn is_developers(wanted: &str) -> bool {
+    wanted == "dev"
+        || ["cli", "powershell", "developer", "visualstudio"].iter().any(|tool| wanted.contains(tool))
+}
+
 fn word(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.trim().is_empty())
 }
 
 fn unusable(error: azure_core::Error) -> Error {
-    Error::new(ErrorKind::Unauthenticated, "the Azure credentials of the environment cannot be used; see its cause")
-        .because(error)
+    Error::new(
+        ErrorKind::Unauthenticated,
+        "the Azure credentials of the environment cannot be used; see its cause",
+    )
+    .because(Chain::of(&error))
 }
 
 /// A token for Resource Manager.
@@ -104,7 +113,7 @@ pub(super) async fn token(credential: &dyn TokenCredential) -> Result<Secret> {
     given.map(|given| given.token).map_err(|error| {
         if lost(&error) {
             let message = "the identity service of Azure does not answer";
-            return Error::new(ErrorKind::Unavailable, message).because(error);
+            return Error::new(ErrorKind::Unavailable, message).because(Chain::of(&error));
         }
         let told = error.to_string();
         let told = told.lines().next().unwrap_or_default();
@@ -112,7 +121,7 @@ pub(super) async fn token(credential: &dyn TokenCredential) -> Result<Secret> {
             "Azure gives no token to these credentials; log in with `az login`, or set AZURE_TENANT_ID, \
              AZURE_CLIENT_ID and AZURE_CLIENT_SECRET: {told}"
         );
-        Error::new(ErrorKind::Unauthenticated, message).because(error)
+        Error::new(ErrorKind::Unauthenticated, message).because(Chain::of(&error))
     })
 }
 

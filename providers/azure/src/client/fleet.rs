@@ -1,13 +1,13 @@
 //! What launching, watching and ending ask Azure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use azure_core_021 as legacy;
 use azure_mgmt_compute::models::VirtualMachine;
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use skyfleet_core::{InstanceId, InstanceState, Region, Result};
+use skyfleet_core::{Error, ErrorKind, InstanceId, InstanceState, Region, Result, Timestamp};
 
 use super::arm::Call;
 use super::{Answer, Client};
@@ -19,6 +19,10 @@ pub(crate) const RESOURCES: &str = "2021-04-01";
 pub(crate) const NETWORK: &str = "2024-05-01";
 pub(crate) const COMPUTE: &str = "2024-07-01";
 pub(crate) const FLEETS: &str = "2026-08-01";
+pub(crate) const DISKS: &str = "2024-03-02";
+pub(crate) const GRAPH: &str = "2021-03-01";
+const LOCATIONS: &str = "2022-12-01";
+const ACTIVITY: &str = "2015-04-01";
 const SCHEDULE: &str = "2025-05-01";
 
 /// The most machines that one call ends (Microsoft.ComputeSchedule, `virtualMachinesExecuteDelete`).
@@ -39,6 +43,28 @@ impl Client {
     /// The path of a resource group.
     pub(crate) fn group_path(&self, group: &str) -> Result<String> {
         Ok(format!("/subscriptions/{}/resourceGroups/{group}", self.subscription()?))
+    }
+
+    /// The regions that the subscription has and the settings let in, in order.
+    ///
+    /// # Errors
+    /// `InvalidConfig` when the settings name one that there is not.
+    pub(crate) async fn regions(&self, operation: &'static str) -> Result<Vec<Region>> {
+        let path = format!("/subscriptions/{}/locations", self.subscription()?);
+        let listed = self.list(operation, path, LOCATIONS).await?;
+        // The others are continents, for services that are in no region.
+        let physical = listed.iter().filter(|location| {
+            let kind = location.pointer("/metadata/regionType").and_then(Value::as_str);
+            kind.is_none_or(|kind| kind == "Physical")
+        });
+        let names = physical.filter_map(|location| location.get("name")?.as_str());
+        let known: BTreeSet<Region> = names.map(Region::from).collect();
+        let scope = &self.settings().regions;
+        if let Some(unknown) = scope.iter().find(|region| !known.contains(*region)) {
+            let message = format!("the subscription has no region {unknown}");
+            return Err(Error::new(ErrorKind::InvalidConfig, message).with("key", "providers.azure.regions"));
+        }
+        Ok(known.into_iter().filter(|region| scope.is_empty() || scope.contains(region)).collect())
     }
 
     /// All machines of the subscription.
@@ -64,10 +90,7 @@ impl Client {
     async fn collect(
         &self,
         operation: &'static str,
-        pages: legacy::Pageable<
-            azure_mgmt_compute::models::VirtualMachineListResult,
-            legacy::error::Error,
-        >,
+        pages: legacy::Pageable<azure_mgmt_compute::models::VirtualMachineListResult, legacy::error::Error>,
     ) -> Result<Vec<VirtualMachine>> {
         let mut pages = Box::pin(pages);
         let mut machines = Vec::new();
@@ -108,12 +131,14 @@ impl Client {
     }
 
     /// Begins to end machines of one region, at most [`DELETE_MAX`]. Answers what is said of each.
+    /// A batch that comes after another one waits for the throttle.
     pub(crate) async fn end(
         &self,
         operation: &'static str,
         region: &Region,
         machines: &[&InstanceId],
         correlation: &str,
+        patient: bool,
     ) -> Result<Vec<Value>> {
         let what = format!("Microsoft.ComputeSchedule/locations/{region}/virtualMachinesExecuteDelete");
         let body = json!({
@@ -123,7 +148,7 @@ impl Client {
             "correlationid": correlation,
         });
         let call = Call::with(Method::POST, operation, self.everywhere(&what)?, SCHEDULE, &body);
-        let answer = self.value(&call).await?;
+        let answer = self.patiently(&call, patient).await?;
         Ok(answer.get("results").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
@@ -149,5 +174,25 @@ impl Client {
     pub(crate) async fn fleet_machines(&self, group: &str, name: &str) -> Result<Vec<Value>> {
         let path = self.within(group, &format!("Microsoft.AzureFleet/fleets/{name}/virtualMachines"))?;
         self.list("azure.launch", path, FLEETS).await
+    }
+
+    /// What the activity log says that Compute did between two moments, in one resource group or in
+    /// all.
+    pub(crate) async fn activity(
+        &self,
+        operation: &'static str,
+        group: Option<&str>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Value>> {
+        let within = match group {
+            Some(group) => format!("resourceGroupName eq '{group}'"),
+            None => "resourceProvider eq 'Microsoft.Compute'".to_owned(),
+        };
+        let filter = format!("eventTimestamp ge '{from}' and eventTimestamp le '{to}' and {within}");
+        let members = "eventTimestamp,operationName,resourceId,status";
+        let what =
+            format!("Microsoft.Insights/eventtypes/management/values?$filter={filter}&$select={members}");
+        self.list(operation, self.everywhere(&what)?, ACTIVITY).await
     }
 }

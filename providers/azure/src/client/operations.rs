@@ -145,13 +145,17 @@ mod tests {
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Answer {
         let pairs = headers.iter();
-        let pairs = pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let pairs =
+            pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         Answer { status, headers: HeaderMap::from_iter(pairs), body: Vec::new() }
     }
 
     #[test]
     fn what_has_begun_is_where_the_headers_say() {
-        let both = answer(201, &[("azure-asyncoperation", "http://a/op"), ("location", "http://a/result"), ("retry-after", "7")]);
+        let both = answer(
+            201,
+            &[("azure-asyncoperation", "http://a/op"), ("location", "http://a/result"), ("retry-after", "7")],
+        );
         let begun = Begun::by(&both).unwrap();
         assert_eq!(begun.status.as_deref(), Some("http://a/op"));
         assert_eq!(begun.retry_after, Some(Duration::from_secs(7)));

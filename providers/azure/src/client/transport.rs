@@ -96,8 +96,10 @@ impl fmt::Debug for Transport {
 impl legacy::HttpClient for Transport {
     async fn execute_request(&self, request: &legacy::Request) -> legacy::Result<legacy::Response> {
         use legacy::error::{Error as Legacy, ErrorKind as Kind};
-        let unread = |error: Box<dyn std::error::Error + Send + Sync>| Legacy::new(Kind::DataConversion, error);
-        let method = Method::from_bytes(request.method().as_ref().as_bytes()).map_err(|e| unread(e.into()))?;
+        let unread =
+            |error: Box<dyn std::error::Error + Send + Sync>| Legacy::new(Kind::DataConversion, error);
+        let method =
+            Method::from_bytes(request.method().as_ref().as_bytes()).map_err(|e| unread(e.into()))?;
         let url = Url::parse(request.url().as_str()).map_err(|error| unread(error.into()))?;
         let headers = request.headers().iter();
         let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()));
@@ -141,7 +143,8 @@ impl identity::HttpClient for Login {
         use azure_core::error::{Error as Core, ErrorKind as Kind};
         let method = Method::from_bytes(request.method().as_str().as_bytes());
         let method = method.map_err(|error| Core::new(Kind::DataConversion, error))?;
-        let mut url = Url::parse(request.url().as_str()).map_err(|error| Core::new(Kind::DataConversion, error))?;
+        let mut url =
+            Url::parse(request.url().as_str()).map_err(|error| Core::new(Kind::DataConversion, error))?;
         if let Some(near) = self.near.as_ref().filter(|_| !settings::is_near(url.as_str())) {
             let mut instead = near.clone();
             instead.set_path(url.path());
