@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -7,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use skyfleet_core::{Region, Timestamp, Zone};
 
-use crate::gcp::error::{invalid, required};
+use crate::gcp::error::invalid;
 use crate::gcp::state::State;
 use crate::gcp::url::{self, Scope};
 use crate::gcp::{Face, operation};
@@ -28,8 +27,6 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a Value,
     /// It was held back until its time came: see [`Answer::Later`].
     pub(crate) waited: bool,
-    /// The number of the request in the world; set by [`Request::call`].
-    number: Cell<u64>,
 }
 
 /// What goes back.
@@ -52,7 +49,7 @@ impl<'a> Request<'a> {
         query: &'a BTreeMap<String, String>,
         body: &'a Value,
     ) -> Self {
-        Self { face, method, path, query, body, waited: false, number: Cell::new(0) }
+        Self { face, method, path, query, body, waited: false }
     }
 
     /// A parameter of the path; the method's template has it, or this is empty.
@@ -203,9 +200,7 @@ impl<'a> Request<'a> {
             true => Call::write(self.method, &region, resources),
             false => Call::read(self.method, &region),
         };
-        let (number, answer) = self.face.world.request(call, |kernel| self.face.with(kernel, act));
-        self.number.set(number);
-        answer
+        self.face.world.call(call, |kernel| self.face.with(kernel, act))
     }
 
     /// The answer, in JSON.
@@ -217,11 +212,6 @@ impl<'a> Request<'a> {
             .map(Answer::Now)
             .map_err(|error| Refusal::State { message: error.to_string() })
     }
-
-    /// The number of the request in the world; 0 for one that never reached it.
-    pub(crate) fn number(&self) -> u64 {
-        self.number.get()
-    }
 }
 
 /// The region of a zone.
@@ -231,15 +221,4 @@ impl<'a> Request<'a> {
 pub(crate) fn known_zone(kernel: &Kernel, zone: &Zone) -> Result<Region, Refusal> {
     let spec = kernel.catalog().zone(zone.as_str()).filter(|spec| kernel.in_scope(&spec.region));
     spec.map(|spec| spec.region.clone()).ok_or_else(|| invalid("zone", zone.as_str(), "Unknown zone."))
-}
-
-/// A member of the body that must be there.
-///
-/// # Errors
-/// `required`.
-pub(crate) fn member<'v>(body: &'v Value, name: &str) -> Result<&'v str, Refusal> {
-    body.get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| required(&format!("resource.{name}")))
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use crate::face::Beside;
 use crate::gcp::launched::Launched;
 use crate::gcp::made::Store;
@@ -17,8 +15,6 @@ pub(crate) struct State {
     /// What launches of Compute Engine were made of.
     pub(crate) launched: Launched,
     pub(crate) preemptions: Preemptions,
-    /// Ids of resources by path, once given: `zones/z/disks/d`.
-    pub(crate) ids: BTreeMap<String, u64>,
     /// Networks, firewall rules, templates, images; none before somebody looks.
     pub(crate) made: Option<Store>,
     /// What there is to say of disks and addresses beside what the world knows, by their paths.

@@ -16,17 +16,6 @@ pub(crate) enum Scope {
     Zone(Zone),
 }
 
-impl Scope {
-    /// Which region's rate quota a call there draws on.
-    pub(crate) fn region<'a>(&'a self, region_of: impl FnOnce(&'a Zone) -> &'a str) -> &'a str {
-        match self {
-            Self::Global => "global",
-            Self::Region(region) => region.as_str(),
-            Self::Zone(zone) => region_of(zone),
-        }
-    }
-}
-
 /// As in a name: `global`, `regions/R`, `zones/Z`.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
