@@ -65,8 +65,7 @@ pub(crate) fn find(kernel: &mut Kernel, pools: &[Pool], wanted: &Wanted, count: 
     taking.order = order;
     match wanted.spread {
         Spread::Even => {
-            let mut by_zone =
-                ByZone { zones: zones.len(), zone_of: pools.iter().map(zone_of).collect(), taking };
+            let mut by_zone = ByZone { zone_of: pools.iter().map(zone_of).collect(), taking };
             let all: Vec<usize> = (0..zones.len()).collect();
             place(Spread::Even, &all, count, &mut by_zone);
             by_zone.taking.release()
@@ -151,31 +150,54 @@ impl Places for Taking<'_> {
     }
 }
 
-/// Whole zones: each gives what its pools have, best first.
+/// Whole zones: each gives what its pools have, best first, of machine types that are wanted alike
+/// as many each. The latter is ours; Compute Engine says nothing of it.
 struct ByZone<'a> {
-    zones: usize,
     zone_of: Vec<usize>,
     taking: Taking<'a>,
 }
 
 impl ByZone<'_> {
-    fn inside(&self, zone: usize) -> Vec<usize> {
-        self.taking.order.iter().copied().filter(|index| self.zone_of[*index] == zone).collect()
+    /// The pools of a zone by their rank.
+    fn inside(&self, zone: usize) -> BTreeMap<i64, Vec<usize>> {
+        let mut ranks: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for index in self.taking.order.iter().filter(|index| self.zone_of[**index] == zone) {
+            ranks.entry(self.taking.pools[*index].rank).or_default().push(*index);
+        }
+        ranks
     }
 }
 
 impl Places for ByZone<'_> {
     fn room(&self, zone: usize, wanted: u32) -> u32 {
-        let rooms = self.inside(zone).into_iter().map(|index| self.taking.fits(index, wanted).0);
+        let pools = self.inside(zone).into_values().flatten();
+        let rooms = pools.map(|index| self.taking.fits(index, wanted).0);
         rooms.fold(0u32, u32::saturating_add).min(wanted)
     }
 
     fn take(&mut self, zone: usize, wanted: u32) -> u32 {
-        debug_assert!(zone < self.zones, "there are {} zones", self.zones);
         let mut left = wanted;
-        for index in self.inside(zone) {
-            left -= self.taking.take_of(index, left);
+        for pools in self.inside(zone).into_values() {
+            let all: Vec<usize> = (0..pools.len()).collect();
+            let mut alike = Alike { pools, taking: &mut self.taking };
+            left -= place(Spread::Even, &all, left, &mut alike).iter().sum::<u32>();
         }
         wanted - left
+    }
+}
+
+/// Pools of one zone and one rank.
+struct Alike<'b, 'a> {
+    pools: Vec<usize>,
+    taking: &'b mut Taking<'a>,
+}
+
+impl Places for Alike<'_, '_> {
+    fn room(&self, pool: usize, wanted: u32) -> u32 {
+        self.taking.fits(self.pools[pool], wanted).0
+    }
+
+    fn take(&mut self, pool: usize, wanted: u32) -> u32 {
+        self.taking.take_of(self.pools[pool], wanted)
     }
 }

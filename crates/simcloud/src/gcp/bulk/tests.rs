@@ -153,6 +153,22 @@ fn lower_ranks_are_used_up_first() {
 }
 
 #[test]
+fn types_that_are_wanted_alike_lie_evenly_in_a_balanced_shape() {
+    let trial = Trial::new();
+    let mut body = with(bulk(8), "locationPolicy", json!({ "targetShape": "BALANCED" }));
+    body["instanceProperties"].as_object_mut().unwrap().remove("machineType");
+    body["instanceFlexibilityPolicy"] = json!({ "instanceSelections": {
+        "any": { "machineTypes": ["n2-standard-2", "n2d-standard-2"] } } });
+    trial.change("POST", REGIONAL, body);
+    let mut pools: Vec<(String, String)> =
+        instances(&trial).into_iter().map(|(zone, _, machine)| (zone, machine)).collect();
+    pools.sort();
+    pools.dedup();
+    assert_eq!(pools.len(), 8);
+    end(&trial);
+}
+
+#[test]
 fn names_of_the_callers_own_are_used_and_a_taken_one_fails_alone() {
     let trial = Trial::new();
     let body = |names: Value| json!({ "minCount": "1", "perInstanceProperties": names, "instanceProperties": properties() });
