@@ -9,8 +9,10 @@
 //! | `list` | lists and their pages |
 //! | `error` | refusals in Resource Manager's envelope |
 //! | `operation` | long-running operations, by `Azure-AsyncOperation` and by `Location` |
+//! | `activity_log` | what was done to machines, and by whom |
 //! | `state` | what Azure keeps beside the world |
 
+pub(crate) mod activity_log;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod list;

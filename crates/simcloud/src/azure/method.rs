@@ -1,6 +1,6 @@
 //! Which path is answered where. Each room lists its own.
 
-use crate::azure::operation;
+use crate::azure::{activity_log, operation};
 use crate::azure::request::{Answer, Request};
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 pub(crate) type Method = method::Method<fn(&Request<'_>) -> Result<Answer, Refusal>>;
 
 /// Lists of methods, by room.
-const ROOMS: &[&[Method]] = &[operation::METHODS];
+const ROOMS: &[&[Method]] = &[activity_log::METHODS, operation::METHODS];
 
 /// A method and the values of its path's parameters; `None` for what is not simulated. Azure does
 /// not tell paths apart by their case.
