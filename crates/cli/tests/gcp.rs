@@ -8,7 +8,8 @@ mod skyfleet;
 use skyfleet::wire::{Bed, closed_url};
 
 /// The project and the token that the cloud of [`Bed::with`] knows, when its scenario names some.
-const ACCOUNT: &str = "[[credentials]]\ncloud = \"gcp\"\nkey_id = \"batch-474711\"\nsecret = \"open sesame\"\n";
+const ACCOUNT: &str =
+    "[[credentials]]\ncloud = \"gcp\"\nkey_id = \"batch-474711\"\nsecret = \"open sesame\"\n";
 
 #[test]
 fn a_batch_job_survives_two_preemptions_and_leaves_nothing() {
@@ -112,11 +113,16 @@ fn an_expired_token_and_a_wrong_project_are_named_without_being_shown() {
 #[test]
 fn an_api_that_was_never_switched_on_is_said_with_the_way_to_do_it() {
     let bed = Bed::new("gcp");
-    bed.fault(r#"{"kind":"error","probability":1.0,"status":403,"code":"accessNotConfigured","when":"before"}"#);
+    bed.fault(
+        r#"{"kind":"error","probability":1.0,"status":403,"code":"accessNotConfigured","when":"before"}"#,
+    );
     for args in [PLAN, &["doctor"]] {
         let ended = bed.run(args);
         let said = format!("{}{}", ended.out, ended.err);
-        assert!(ended.code != 0 && said.contains("gcloud services enable compute.googleapis.com"), "{ended:?}");
+        assert!(
+            ended.code != 0 && said.contains("gcloud services enable compute.googleapis.com"),
+            "{ended:?}"
+        );
     }
     bed.admin("DELETE", "/v1/faults", "");
     bed.is_empty();
@@ -140,7 +146,8 @@ fn the_doctor_finds_a_project_in_order_and_changes_nothing() {
     assert!(ended.out.contains("simcloud") && ended.out.contains("compute.instances.create"), "{ended:?}");
     bed.is_empty();
     bed.fault(r#"{"kind":"quota","region":"us-central1","name":"PREEMPTIBLE_CPUS","limit":2}"#);
-    let args = ["doctor", "-n", "4", "--type", "n2-standard-2", "--region", "us-central1", "--market", "spot"];
+    let args =
+        ["doctor", "-n", "4", "--type", "n2-standard-2", "--region", "us-central1", "--market", "spot"];
     let ended = bed.run(&args);
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.out.contains("PREEMPTIBLE_CPUS"), "{ended:?}");

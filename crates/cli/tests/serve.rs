@@ -96,8 +96,8 @@ fn a_closed_input_alone_does_not_end_it() {
 #[test]
 fn the_environment_can_be_evaluated_by_a_shell() {
     let home = Home::new();
-    let scenario =
-        "[[credentials]]\ncloud = \"aws\"\nkey_id = \"AKIAKNOWN\"\nsecret = \"open 'sesame' $HOME\"\n";
+    let scenario = "[[credentials]]\ncloud = \"aws\"\nkey_id = \"AKIAKNOWN\"\nsecret = \"open 'sesame' $HOME\"\n\
+         [[credentials]]\ncloud = \"gcp\"\nkey_id = \"batch-474711\"\nsecret = \"ya29.barley\"\n";
     home.write("keys.toml", scenario);
     let script = format!(
         "'{}' sim --env --scenario keys.toml --clock scaled:60 > env & sim=$!\n\
@@ -123,7 +123,11 @@ fn the_environment_can_be_evaluated_by_a_shell() {
     assert_eq!(value("AWS_SECRET_ACCESS_KEY"), "open 'sesame' $HOME");
     assert_eq!((value("AWS_REGION"), value("AWS_DEFAULT_REGION")), ("us-east-1".into(), "us-east-1".into()));
     assert!(value("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE").ends_with("/compute/v1/"));
-    for name in ["GOOGLE_CLOUD_PROJECT", "AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+    assert!(value("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING").starts_with("http://127.0.0.1:"));
+    assert_eq!(value("GOOGLE_CLOUD_PROJECT"), "batch-474711");
+    assert_eq!(value("CLOUDSDK_CORE_PROJECT"), "batch-474711");
+    assert_eq!(value("CLOUDSDK_AUTH_ACCESS_TOKEN"), "ya29.barley");
+    for name in ["AZURE_SUBSCRIPTION_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
         assert!(!value(name).is_empty());
     }
     assert!(value("AZURE_AUTHORITY_HOST").starts_with("http://127.0.0.1:"));

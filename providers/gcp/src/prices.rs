@@ -52,7 +52,7 @@ impl PriceBook {
         let ask = async {
             match self.client.price_list().await {
                 Ok(rates) => {
-                    self.learn(rates);
+                    self.learn(rates, self.client.clock().now());
                     Ok(true)
                 }
                 Err(error) if is_closed(error.kind()) => {
@@ -103,7 +103,7 @@ impl PriceBook {
         self.read.age(now)
     }
 
-    fn learn(&self, list: Vec<Rate>) {
+    fn learn(&self, list: Vec<Rate>, now: Timestamp) {
         let mut newest = BTreeMap::new();
         for rate in list {
             for region in rate.regions {
@@ -119,8 +119,9 @@ impl PriceBook {
         for (key, (since, nanos)) in newest {
             let moves = known.entry(key).or_default();
             if moves.last().is_none_or(|(_, last)| *last != nanos) {
-                // The list dates a price by when it was published last: it never goes back.
-                let since = moves.last().map_or(since, |(last, _)| since.max(*last));
+                // Whoever was launched since the list was read last was told the price before: what
+                // is new holds from now on, so that nobody's price changes after the launch.
+                let since = moves.last().map_or(since, |(last, _)| now.max(*last));
                 moves.push((since, nanos));
             }
         }
@@ -273,9 +274,17 @@ mod tests {
         let region = Region::from("us-central1");
         let at =
             |second| book.at(&n2, &region, Market::Spot, Timestamp::from_second(second).unwrap()).known();
-        book.learn([told(core, "h", 100, 10_000_000), told(ram, "GiBy.h", 100, 1_000_000)].concat());
+        let second = |second| Timestamp::from_second(second).unwrap();
+        book.learn(
+            [told(core, "h", 100, 10_000_000), told(ram, "GiBy.h", 100, 1_000_000)].concat(),
+            second(150),
+        );
         assert_eq!(at(150), Some(UsdPerHour::from_micros(28_000)));
-        book.learn([told(core, "h", 200, 11_000_000), told(ram, "GiBy.h", 200, 1_000_000)].concat());
+        // It moved at 160, and who was launched at 180 was told the price before.
+        book.learn(
+            [told(core, "h", 160, 11_000_000), told(ram, "GiBy.h", 100, 1_000_000)].concat(),
+            second(200),
+        );
         for (second, micros) in [(50, 28_000), (100, 28_000), (199, 28_000), (200, 30_000), (900, 30_000)] {
             assert_eq!(at(second), Some(UsdPerHour::from_micros(micros)), "at {second}");
         }
@@ -293,6 +302,7 @@ mod tests {
         book.learn(
             [told(core, "h", 0, 9_000_000), told(core, "h", 0, 8_000_000), told(ram, "GiBy.h", 0, 1)]
                 .concat(),
+            Timestamp::UNIX_EPOCH,
         );
         let n2 = kind("n2-standard-2", 2, 8_192, None, 0);
         let (price, _) = book.now(&n2, &"us-central1".into(), Market::Spot).unwrap();
