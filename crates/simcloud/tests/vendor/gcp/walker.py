@@ -33,7 +33,8 @@ ALWAYS = {
     "Instance": "status zone machineType disks networkInterfaces scheduling labelFingerprint metadata tags "
     "fingerprint cpuPlatform",
     "AttachedDisk": "boot autoDelete index mode type deviceName",
-    "NetworkInterface": "name network networkIP fingerprint",
+    # An address comes with a host.
+    "NetworkInterface": "name network fingerprint",
     "AccessConfig": "name type",
     "Scheduling": "provisioningModel automaticRestart onHostMaintenance preemptible",
     "Tags": "fingerprint",
@@ -72,12 +73,15 @@ class Walker(Findings):
         self.documents = [document(*service.split("/")) for service in services or ("compute/v1",)]
         self.methods = {}
         for described in self.documents:
-            self.methods.update(methods(described))
-        # Longest first, so that `instances/bulkInsert` is not an instance of that name.
-        self._routes = sorted(
-            ((pattern(described), name) for name, described in self.methods.items()),
-            key=lambda route: -len(re.sub(r"\[.*?\]\+|\.\+", "", route[0][1])),
-        )
+            # Compute Engine's methods are known by their names alone.
+            service = "" if described["name"] == "compute" else f"{described['name']}.{described['version']}."
+            self.methods.update(methods(described, prefix=service))
+        # By verb and length of the path, and the one with the most words first: `instances/bulkInsert` is not an
+        # instance of that name.
+        self._routes = {}
+        for name, method in sorted(self.methods.items(), key=lambda item: item[1]["flatPath"].count("{")):
+            path = method["base"] + method["flatPath"]
+            self._routes.setdefault((method["httpMethod"], path.count("/")), []).append((pattern(path), name))
         # The methods that answered, and those among them that answered with an item in a list.
         self.answered = set()
         self.listed = set()
@@ -87,10 +91,8 @@ class Walker(Findings):
     def method(self, verb, url):
         """Which method an address means, by the discovery documents."""
         path = urlsplit(url).path
-        for (wanted, regex), name in self._routes:
-            if verb == wanted and re.fullmatch(regex, path):
-                return name
-        return None
+        routes = self._routes.get((verb, path.count("/")), [])
+        return next((name for regex, name in routes if regex.fullmatch(path)), None)
 
     def response(self, response, *_, **__):
         """Walks an answer that `requests` got: a hook of a session."""
@@ -157,7 +159,8 @@ class Walker(Findings):
             return
         wanted = {"kind"} if "default" in members.get("kind", {}) else set()
         if set(RESOURCE) <= set(members):
-            wanted.update(RESOURCE)
+            old = {name for name in RESOURCE if members[name].get("description", "").startswith("[Deprecated]")}
+            wanted.update(set(RESOURCE) - old)
         if not PARTS & set(within):
             wanted.update(set(ALWAYS.get(of, "").split()) & set(members))
         for name in sorted(wanted - set(value)):
@@ -250,11 +253,10 @@ def methods(described, resources=None, prefix=""):
     return found
 
 
-def pattern(method):
-    """The verb of a method, and a regular expression for its path."""
-    parts = re.split(r"(\{\+?[a-zA-Z]+\})", method["base"] + method["path"])
-    regex = ["" if not part else ".+" if part.startswith("{+") else "[^/]+" if part[0] == "{" else re.escape(part) for part in parts]
-    return method["httpMethod"], "".join(regex)
+def pattern(path):
+    """A regular expression for the paths of a template."""
+    parts = re.split(r"(\{[a-zA-Z0-9]+\})", path)
+    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts))
 
 
 def refusal_problems(status, headers, body):
@@ -270,9 +272,11 @@ def refusal_problems(status, headers, body):
         return [*problems, f"the error is not in Google's envelope: {body[:300]!r}"]
     if error.get("code") != status:
         problems.append(f"the error's code is {error.get('code')!r}, the answer's status {status}")
-    if not error.get("message") or first.get("message") != error["message"]:
-        problems.append(f"the error's messages are {error.get('message')!r} and {first.get('message')!r}")
-    problems += [f"the error has no {name}" for name in ("domain", "reason") if not first.get(name)]
+    if not error.get("message"):
+        problems.append("the error has no message")
+    problems += [
+        f"the first of the errors has no {name}" for name in ("message", "domain", "reason") if not first.get(name)
+    ]
     unknown = set(error) - {"code", "message", "errors", "status", "details"}
     if unknown:
         problems.append(f"the error has {', '.join(sorted(unknown))}")

@@ -104,7 +104,8 @@ ENVELOPE = {
 }
 BROKEN = [
     (("error", "code"), 400),
-    (("error", "message"), "another"),
+    (("error", "message"), ""),
+    (("error", "errors", 0, "message"), GONE),
     (("error", "errors"), []),
     (("error", "errors", 0, "reason"), GONE),
     (("error", "errors", 0, "domain"), GONE),
