@@ -53,9 +53,8 @@ def market():
         ("acceleratorTypes", "acceleratorType"),
         ("diskTypes", "diskType"),
     ):
-        if f"{collection}.list" in OWN:
-            for item in lists(collection, here)[:3]:
-                here(f"{collection}.get", **{parameter: item["name"]})
+        for item in lists(collection, here)[:3]:
+            here(f"{collection}.get", **{parameter: item["name"]})
     types = here("machineTypes.list")["items"]
     sim.expect(any("accelerators" in kind for kind in types), "no type of the catalogue tells of its GPUs")
     sim.expect({kind["architecture"] for kind in types} == {"X86_64", "ARM64"}, "an architecture is missing")
@@ -84,8 +83,6 @@ def advice():
 
 def images():
     """An image of the caller's own."""
-    if "images.insert" not in OWN:
-        return
     sim.good(here("disks.insert", body={"name": "origin", "sizeGb": "10"}))
     body = {"name": "own", "sourceDisk": f"zones/{ZONE}/disks/origin", "family": "own", "labels": LABELS}
     sim.good(call("images.insert", body=body))
@@ -100,21 +97,17 @@ def network():
     lists("subnetworks", there)
     call("networks.get", network="default")
     there("subnetworks.get", subnetwork="default")
-    if "networks.insert" in OWN:
-        sim.good(call("networks.insert", body={"name": "walk", "autoCreateSubnetworks": False}))
-    if "subnetworks.insert" in OWN:
-        body = {"name": "walk", "network": "global/networks/walk", "ipCidrRange": "10.9.0.0/24"}
-        sim.good(there("subnetworks.insert", body=body))
-        there("subnetworks.get", subnetwork="walk")
+    sim.good(call("networks.insert", body={"name": "walk", "autoCreateSubnetworks": False}))
+    body = {"name": "walk", "network": "global/networks/walk", "ipCidrRange": "10.9.0.0/24"}
+    sim.good(there("subnetworks.insert", body=body))
+    there("subnetworks.get", subnetwork="walk")
     call("networks.get", network="walk")
 
 
 def no_network():
     """The walk's own network goes."""
-    if "subnetworks.delete" in OWN:
-        sim.good(there("subnetworks.delete", subnetwork="walk"))
-    if "networks.delete" in OWN:
-        sim.good(call("networks.delete", network="walk"))
+    sim.good(there("subnetworks.delete", subnetwork="walk"))
+    sim.good(call("networks.delete", network="walk"))
 
 
 def firewall():
@@ -135,8 +128,7 @@ def firewall():
     for member in ("description", "allowed", "sourceRanges", "targetTags"):
         sim.expect(told[member] == body[member], f"the rule was given {body[member]} and tells {told[member]}")
     for method in ("firewalls.patch", "firewalls.update"):
-        if method in OWN:
-            sim.good(call(method, firewall="walk", body={**body, "sourceRanges": ["192.0.2.0/25"]}))
+        sim.good(call(method, firewall="walk", body={**body, "sourceRanges": ["192.0.2.0/25"]}))
     for name in ("walk", "walk-out"):
         sim.good(call("firewalls.delete", firewall=name))
 
@@ -146,9 +138,8 @@ def address():
     sim.good(there("addresses.insert", body={"name": "walk", "description": "a walk", "labels": LABELS}))
     lists("addresses", there)
     told = there("addresses.get", address="walk")
-    if "addresses.setLabels" in OWN:
-        body = {"labels": {"more": "yes"}, "labelFingerprint": told["labelFingerprint"]}
-        sim.good(there("addresses.setLabels", resource="walk", body=body))
+    body = {"labels": {"more": "yes"}, "labelFingerprint": told["labelFingerprint"]}
+    sim.good(there("addresses.setLabels", resource="walk", body=body))
     sim.good(there("addresses.delete", address="walk"))
 
 
@@ -160,12 +151,8 @@ def disks():
     found = lists("disks", here)
     sim.expect(len(found) == 2, f"of two disks there are {found}")
     told = here("disks.get", disk="walk")
-    if "disks.setLabels" in OWN:
-        body = {"labels": {"more": "yes"}, "labelFingerprint": told["labelFingerprint"]}
-        sim.good(here("disks.setLabels", resource="walk", body=body))
-    if "disks.resize" in OWN:
-        sim.good(here("disks.resize", disk="walk", body={"sizeGb": "30"}))
-        sim.expect(here("disks.get", disk="walk")["sizeGb"] == "30", "the disk has not grown")
+    body = {"labels": {"more": "yes"}, "labelFingerprint": told["labelFingerprint"]}
+    sim.good(here("disks.setLabels", resource="walk", body=body))
     for name in ("walk", "imaged"):
         sim.good(here("disks.delete", disk=name))
 
@@ -208,8 +195,6 @@ def template():
 
 def regional_template():
     """A template of a region."""
-    if "regionInstanceTemplates.insert" not in OWN:
-        return
     sim.good(there("regionInstanceTemplates.insert", body={"name": "local", "properties": properties()}))
     lists("regionInstanceTemplates", there)
     there("regionInstanceTemplates.get", instanceTemplate="local")
@@ -218,8 +203,6 @@ def regional_template():
 
 def common_metadata():
     """What all machines of the project are told."""
-    if "projects.setCommonInstanceMetadata" not in OWN:
-        return
     known = call("projects.get")["commonInstanceMetadata"]
     body = {"fingerprint": known["fingerprint"], "items": [{"key": "everybody", "value": "knows"}]}
     sim.good(call("projects.setCommonInstanceMetadata", body=body))
@@ -248,9 +231,8 @@ def machines():
     sim.good(here("instances.setLabels", instance="one", body=body))
     metadata = {"fingerprint": one["metadata"]["fingerprint"], "items": [{"key": "a", "value": "b"}]}
     sim.good(here("instances.setMetadata", instance="one", body=metadata))
-    if "instances.setTags" in OWN:
-        tags = {"fingerprint": one["tags"]["fingerprint"], "items": ["more"]}
-        sim.good(here("instances.setTags", instance="one", body=tags))
+    tags = {"fingerprint": one["tags"]["fingerprint"], "items": ["more"]}
+    sim.good(here("instances.setTags", instance="one", body=tags))
     sim.expect(here("instances.get", instance="one")["labels"]["role"] == "head", "the label is not there")
     here("instances.getSerialPortOutput", instance="one", port=1)
     ending = here("instances.stop", instance="one")
@@ -259,22 +241,8 @@ def machines():
     stopped = here("instances.get", instance="one")
     sim.expect(stopped["status"] == "TERMINATED" and "lastStopTimestamp" in stopped, f"{stopped}")
     sim.good(here("instances.start", instance="one"))
-    if "instances.reset" in OWN:
-        sim.good(here("instances.reset", instance="one"))
-    if "instances.setDeletionProtection" in OWN:
-        sim.good(here("instances.setDeletionProtection", resource="one", deletionProtection=False))
-    if "instances.setScheduling" in OWN:
-        sim.good(here("instances.setScheduling", instance="one", body={"automaticRestart": False}))
-    if "instances.setDiskAutoDelete" in OWN:
-        name = one["disks"][0]["deviceName"]
-        sim.good(here("instances.setDiskAutoDelete", instance="one", deviceName=name, autoDelete=True))
-    if "instances.attachDisk" in OWN:
-        sim.good(here("disks.insert", body={"name": "more", "sizeGb": "10"}))
-        body = {"source": f"zones/{ZONE}/disks/more", "deviceName": "more"}
-        sim.good(here("instances.attachDisk", instance="one", body=body))
-        here("instances.get", instance="one")
-        sim.good(here("instances.detachDisk", instance="one", deviceName="more"))
-        sim.good(here("disks.delete", disk="more"))
+    sim.good(here("instances.reset", instance="one"))
+    sim.good(here("instances.setDeletionProtection", resource="one", deletionProtection=False))
 
 
 def many():
@@ -326,61 +294,7 @@ def preempted():
     sim.advance(120)
     kind = 'operationType = "compute.instances.preempted"'
     sim.expect(here("zoneOperations.list", filter=kind)["items"], "no operation tells of the preemption")
-    if "instances.simulateMaintenanceEvent" in OWN:
-        sim.good(here("instances.simulateMaintenanceEvent", instance="one"))
-
-
-def groups():
-    """Groups of machines, of a zone and of a region."""
-    for collection, call_, place in (
-        ("instanceGroupManagers", here, {}),
-        ("regionInstanceGroupManagers", there, {"distributionPolicy": {"targetShape": "ANY"}}),
-    ):
-        if f"{collection}.insert" not in OWN:
-            continue
-        body = {
-            "name": "walk",
-            "baseInstanceName": "walk",
-            "instanceTemplate": "global/instanceTemplates/walk",
-            "targetSize": 2,
-            **place,
-        }
-        sim.good(call_(f"{collection}.insert", body=body))
-        named = {"instanceGroupManager": "walk"}
-        call_(f"{collection}.listManagedInstances", **named)
-        sim.advance(90)
-        found = call_(f"{collection}.listManagedInstances", **named)["managedInstances"]
-        sim.expect(len(found) == 2, f"a group of two has {found}")
-        lists(collection, call_)
-        call_(f"{collection}.get", **named)
-        optional = (
-            ("listErrors", {}),
-            ("resize", {"size": 3}),
-            ("deleteInstances", {"body": {"instances": [found[0]["instance"]]}}),
-            ("abandonInstances", {"body": {"instances": [found[1]["instance"]]}}),
-            ("createInstances", {"body": {"instances": [{"name": "walk-made"}]}}),
-            ("recreateInstances", {"body": {"instances": []}}),
-            ("patch", {"body": {"description": "more"}}),
-            ("setInstanceTemplate", {"body": {"instanceTemplate": "global/instanceTemplates/walk"}}),
-        )
-        for method, parameters in optional:
-            if f"{collection}.{method}" in OWN:
-                answer = call_(f"{collection}.{method}", **named, **parameters)
-                if answer.get("kind") == "compute#operation":
-                    sim.settled(answer)
-                    sim.advance(60)
-        sim.good(call_(f"{collection}.delete", **named))
-
-
-def reservations():
-    """A reservation of machines."""
-    if "reservations.insert" not in OWN:
-        return
-    of_one = {"count": "2", "instanceProperties": {"machineType": "n2-standard-2"}}
-    sim.good(here("reservations.insert", body={"name": "walk", "specificReservation": of_one}))
-    lists("reservations", here)
-    here("reservations.get", reservation="walk")
-    sim.good(here("reservations.delete", reservation="walk"))
+    sim.good(here("instances.simulateMaintenanceEvent", instance="one"))
 
 
 def operations():
@@ -392,9 +306,8 @@ def operations():
         old = next(one["name"] for one in found if one["status"] == "DONE")
         call_(f"{collection}.wait", operation=old)
         call_(f"{collection}.get", operation=old)
-        if f"{collection}.delete" in OWN:
-            call_(f"{collection}.delete", operation=old)
-            sim.refused(404, "notFound", call_, f"{collection}.get", operation=old)
+        call_(f"{collection}.delete", operation=old)
+        sim.refused(404, "notFound", call_, f"{collection}.get", operation=old)
 
 
 def down():
@@ -429,7 +342,7 @@ def every_method_was_called():
     """Nothing that is simulated was forgotten, and what answers a list was seen with something in it."""
     forgotten = sorted(OWN - sim.WALK.answered)
     sim.expect(not forgotten, f"no sample call in walk_compute.py answers: {', '.join(forgotten)}")
-    listing = {method for method in OWN if method.endswith(("List", ".list", "listManagedInstances"))}
+    listing = {method for method in OWN if method.endswith(("List", ".list"))}
     bare = sorted(listing - sim.WALK.listed)
     sim.expect(not bare, f"only ever seen with empty lists: {', '.join(bare)}")
 
@@ -448,8 +361,6 @@ def main():
     machines()
     many()
     preempted()
-    groups()
-    reservations()
     operations()
     down()
     no_network()
