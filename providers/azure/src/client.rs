@@ -4,6 +4,8 @@ pub(crate) mod arm;
 mod credentials;
 pub(crate) mod fleet;
 pub(crate) mod operations;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::env;
@@ -17,6 +19,7 @@ use reqwest::Url;
 use skyfleet_core::{Clock, Error, ErrorKind, Result, settings};
 use tokio::sync::OnceCell;
 
+pub use credentials::client_secret;
 pub(crate) use transport::{Answer, Transport};
 
 use crate::config::Settings;

@@ -32,6 +32,7 @@ use azure_core::credentials::TokenCredential;
 use skyfleet_core::{Clock, OfferId, Price, Result, Timestamp};
 
 use client::Client;
+pub use client::client_secret;
 pub use config::Settings;
 pub use names::Subnet;
 pub use notice::{MachineNotice, notice, notice_at};

@@ -15,7 +15,7 @@ use azure_identity::{
     WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use reqwest::Url;
-use skyfleet_core::{Chain, Error, ErrorKind, Result, settings};
+use skyfleet_core::{Chain, Clock, Error, ErrorKind, Result, settings};
 
 use super::transport::{Login, Transport};
 
@@ -33,7 +33,7 @@ const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 pub(super) fn found(transport: &Transport) -> Result<Arc<dyn TokenCredential>> {
     let wanted = word("AZURE_TOKEN_CREDENTIALS").map(|wanted| wanted.to_ascii_lowercase());
     let (tenant, client) = (word("AZURE_TENANT_ID"), word("AZURE_CLIENT_ID"));
-    let options = options(transport)?;
+    let options = options(transport, word(AUTHORITY));
     if !wanted.as_deref().is_some_and(is_developers) {
         if let (Some(tenant), Some(client), Some(secret)) = (&tenant, &client, word("AZURE_CLIENT_SECRET")) {
             let options = Some(ClientSecretCredentialOptions { client_options: options });
@@ -62,27 +62,46 @@ pub(super) fn found(transport: &Transport) -> Result<Arc<dyn TokenCredential>> {
     Ok(DeveloperToolsCredential::new(None).map_err(unusable)?)
 }
 
+/// A client secret as a credential, with the identity service at an address of one's own: that of a
+/// simulated cloud may be http, which azure_identity by itself refuses.
+///
+/// # Errors
+/// `Unauthenticated` when the words are none of a credential.
+pub fn client_secret(
+    tenant: &str,
+    client: &str,
+    secret: &str,
+    authority: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn TokenCredential>> {
+    let transport = Transport::new(authority.is_some_and(settings::is_near), clock)?;
+    let client_options = options(&transport, authority.map(str::to_owned));
+    let options = Some(ClientSecretCredentialOptions { client_options });
+    let secret = Secret::new(secret.to_owned());
+    Ok(ClientSecretCredential::new(tenant, client.to_owned(), secret, options).map_err(unusable)?)
+}
+
 /// The provider's own HTTP, and no retries: the layers own them all.
-fn options(transport: &Transport) -> Result<ClientOptions> {
-    let told = word(AUTHORITY);
-    let near = told.as_deref().filter(|told| settings::is_near(told)).and_then(|told| Url::parse(told).ok());
-    let cloud = match (&near, &told) {
+fn options(transport: &Transport, authority: Option<String>) -> ClientOptions {
+    let near =
+        authority.as_deref().filter(|told| settings::is_near(told)).and_then(|told| Url::parse(told).ok());
+    let cloud = match (&near, authority) {
         // Microsoft's name stands in for it until the request goes out.
         (Some(_), _) => Some(Arc::new(CloudConfiguration::AzurePublic)),
         (None, Some(told)) => {
             let mut other = CustomConfiguration::default();
-            other.authority_host = told.clone();
+            other.authority_host = told;
             Some(Arc::new(CloudConfiguration::Custom(other)))
         }
         (None, None) => None,
     };
     let login = Login { transport: transport.clone(), near };
-    Ok(ClientOptions {
+    ClientOptions {
         transport: Some(Pipe::new(Arc::new(login))),
         retry: RetryOptions::none(),
         cloud,
         ..ClientOptions::default()
-    })
+    }
 }
 
 /// Whether a word means the tools of a developer.
