@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value;
 
@@ -34,18 +35,34 @@ struct Front {
     face: Face,
     /// The tokens that are let in, and the projects that they are for; empty lets everybody in.
     keys: BTreeSet<(String, String)>,
+    /// How many requests there were.
+    requests: AtomicU64,
 }
+
+/// In this header Google's front ends say which request an answer belongs to (Cloud Trace documentation,
+/// "Trace context"): it is what finds the request in logs.
+const TRACE: HeaderName = HeaderName::from_static("x-cloud-trace-context");
 
 pub(crate) fn router(face: &Face, credentials: &[Credential]) -> Router {
     let keys = credentials.iter().filter(|credential| credential.cloud == Cloud::Gcp);
     let front = Front {
         face: face.clone(),
         keys: keys.map(|key| (key.secret.clone(), key.key_id.clone())).collect(),
+        requests: AtomicU64::new(0),
     };
     Router::new().fallback(answer).with_state(Arc::new(front))
 }
 
 async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let number = front.requests.fetch_add(1, Ordering::Relaxed) + 1;
+    let mut response = respond(&front, request).await;
+    if let Ok(trace) = HeaderValue::from_str(&format!("{number:032x}/1")) {
+        response.headers_mut().insert(TRACE, trace);
+    }
+    response
+}
+
+async fn respond(front: &Front, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         let message = format!("The request is longer than {BODY_BYTES_MAX} bytes.");
@@ -55,7 +72,7 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
         return response;
     }
     let (reply, delay) = match batch::is_batch(&head) {
-        true => batch::answer(&front, &head, &body).await,
+        true => batch::answer(front, &head, &body).await,
         false => front.answer(&head, &body).await,
     };
     reply.send(delay).await

@@ -156,7 +156,8 @@ pub(crate) fn buy(
         spec: blueprint.spec.clone(),
         tags: blueprint.labels.clone(),
         disk_tags: blueprint.disk_labels.clone(),
-        interface_tags: Arc::default(),
+        // An address of the machine's own has no labels but the machine's.
+        interface_tags: blueprint.labels.clone(),
         native_expiry: blueprint.termination,
         name_prefix: String::new(),
         names,
