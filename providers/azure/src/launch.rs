@@ -410,7 +410,7 @@ impl Errand<'_> {
         }
     }
 
-    /// The instances that were made, once a list shows them all.
+    /// The instances that were made and have not ended, once a list shows them all.
     async fn seen(&self) -> Result<Vec<Instance>> {
         let clock: &dyn Clock = &**self.provider.client.clock();
         let end = clock.now() + if self.old { Duration::ZERO } else { LATE };
@@ -423,7 +423,7 @@ impl Errand<'_> {
             let seen: Vec<Instance> =
                 read.filter(|instance| self.outcome.made.contains(&instance.id)).collect();
             if seen.len() >= self.outcome.made.len() || clock.now() >= end {
-                return Ok(seen);
+                return Ok(seen.into_iter().filter(|instance| instance.state.is_alive()).collect());
             }
             clock.sleep(LOOK).await;
         }

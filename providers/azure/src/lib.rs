@@ -8,6 +8,7 @@
 //! | `preemption` | what Azure takes back, seen from outside the machine |
 //! | `notice` | the same, seen from the machine itself |
 //! | `teardown` | giving everything back |
+//! | `permissions` | which actions of a role each call needs |
 //! | `names` | names of resources: as Azure gives them, and ours |
 //! | `whereabouts` | in which region which machine is |
 //! | `user_data` | the user's script |
@@ -21,6 +22,7 @@ mod error;
 mod launch;
 mod names;
 mod notice;
+pub mod permissions;
 mod preemption;
 mod teardown;
 mod user_data;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use skyfleet_core::{Error, ErrorKind, Region, Resource, ResourceKind, Result, Retry, tag};
+use skyfleet_core::{Clock, Error, ErrorKind, Region, Resource, ResourceKind, Result, Retry, tag};
 
 use super::blueprint::{Wanted, invalid};
 use crate::client::Client;
@@ -18,6 +18,10 @@ const OPERATION: &str = "azure.prepare";
 
 /// How long a network may take to be there: seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a group may take to be gone, and how often to look: minutes.
+const GOING: Duration = Duration::from_secs(240);
+const LOOK: Duration = Duration::from_secs(15);
 
 /// The addresses of a fleet's own network: room for 65,000 machines.
 const NETWORK_CIDR: &str = "10.0.0.0/16";
@@ -88,7 +92,7 @@ impl Site {
         let given = wanted.settings.resource_group.as_deref();
         self.group = given.map_or_else(|| names::group(&blueprint.owner, &blueprint.fleet), str::to_owned);
         let path = client.group_path(&self.group)?;
-        let found = client.found(&Call::get(OPERATION, path.clone(), RESOURCES)).await?;
+        let found = settled(client, &self.group, &path).await?;
         if given.is_some() {
             let message = || {
                 let name = &self.group;
@@ -97,7 +101,6 @@ impl Site {
                 )
             };
             return match found {
-                Some(group) if is_going(&group) => Err(going(&self.group)),
                 Some(_) => Ok(()),
                 None => Err(invalid("resource_group", message()).at(OPERATION)),
             };
@@ -106,9 +109,6 @@ impl Site {
         let mut location = first.to_owned();
         let mut current = false;
         if let Some(group) = &found {
-            if is_going(group) {
-                return Err(going(&self.group));
-            }
             let tags = crate::convert::tags(group.get("tags"));
             if tags.get(tag::OWNER).map(String::as_str) != Some(blueprint.owner.as_str()) {
                 let message =
@@ -129,14 +129,25 @@ impl Site {
     }
 }
 
-fn is_going(group: &Value) -> bool {
-    group.pointer("/properties/provisioningState").and_then(Value::as_str) == Some("Deleting")
-}
-
-fn going(name: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("the resource group {name:?} is still being deleted"))
-        .retrying(Retry::After(Some(Duration::from_secs(15))))
-        .at(OPERATION)
+/// The group, if it is there. One that is still being deleted is waited for: it cannot be used, and
+/// its name cannot be used again.
+async fn settled(client: &Client, name: &str, path: &str) -> Result<Option<Value>> {
+    let clock: &dyn Clock = &**client.clock();
+    let end = clock.now() + GOING;
+    loop {
+        let found = client.found(&Call::get(OPERATION, path.to_owned(), RESOURCES)).await?;
+        let state = found.as_ref().and_then(|group| group.pointer("/properties/provisioningState")?.as_str());
+        if !state.is_some_and(|state| state.eq_ignore_ascii_case("Deleting")) {
+            return Ok(found);
+        }
+        if clock.now() >= end {
+            let message = format!("the resource group {name:?} is still being deleted");
+            return Err(Error::new(ErrorKind::Unavailable, message)
+                .retrying(Retry::After(Some(LOOK)))
+                .at(OPERATION));
+        }
+        clock.sleep(LOOK).await;
+    }
 }
 
 /// The subnets of the settings, by the regions of their networks.
