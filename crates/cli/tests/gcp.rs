@@ -63,7 +63,7 @@ fn what_cannot_be_had_is_a_clear_error_and_leaves_nothing() {
             3,
             &["PREEMPTIBLE_CPUS"],
         ),
-        (r#"{"kind":"capacity","zone":"us-central1","available":0}"#, UP, 3, &["capacity"]),
+        (r#"{"kind":"capacity","zone":"us-central1","available":0}"#, UP, 3, &["enough resources"]),
         (
             "",
             &["up", "-n", "1", "--type", "n2-standard-2", "--region", "us-centarl1"],
