@@ -55,7 +55,8 @@ impl Kernel {
         self.make_address(region, None, tags)
     }
 
-    /// The same with a name of the caller's own: its id is `regions/REGION/addresses/NAME`.
+    /// The same with a name of the caller's own: its id is `regions/REGION/addresses/NAME`; on Azure the
+    /// name is the whole id.
     ///
     /// # Errors
     /// That, and 409 `alreadyExists` while an address has that name in the region; `Invalid` on

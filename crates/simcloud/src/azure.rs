@@ -10,16 +10,33 @@
 //! | `error` | refusals in Resource Manager's envelope |
 //! | `operation` | long-running operations, by `Azure-AsyncOperation` and by `Location` |
 //! | `activity_log` | what was done to machines, and by whom |
+//! | `subscriptions` | subscriptions and their locations |
+//! | `made` | what callers configure, whatever it is |
+//! | `groups` | resource groups |
+//! | `inventory` | everything that there is, by tag |
+//! | `network` | networks, security groups, interfaces, public addresses |
+//! | `disks` | managed disks |
+//! | `skus`, `usages` | sizes, quotas |
 //! | `state` | what Azure keeps beside the world |
 
 pub(crate) mod activity_log;
+pub(crate) mod disks;
 pub(crate) mod error;
+pub(crate) mod groups;
 pub(crate) mod id;
+pub(crate) mod inventory;
 pub(crate) mod list;
+pub(crate) mod made;
 pub(crate) mod method;
+pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod request;
+pub(crate) mod skus;
 pub(crate) mod state;
+pub(crate) mod subscriptions;
+#[cfg(test)]
+pub(crate) mod trial;
+pub(crate) mod usages;
 
 pub(crate) use crate::azure::request::{Answer, Request};
 

@@ -70,11 +70,12 @@ impl Kernel {
         self.make_disk(zone, None, gib, tags)
     }
 
-    /// The same with a name of the caller's own: its id is `zones/ZONE/disks/NAME`.
+    /// The same with a name of the caller's own: its id is `zones/ZONE/disks/NAME`; on Azure the
+    /// name is the whole id.
     ///
     /// # Errors
-    /// Those, and 409 `alreadyExists` while a disk has that name in the zone; `Invalid` on another
-    /// cloud than Compute Engine.
+    /// Those, and 409 `alreadyExists` while a disk has that name in the zone; `Invalid` where
+    /// the cloud chooses the names.
     pub fn create_disk_named(
         &mut self,
         zone: &Zone,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use skyfleet_core::{InstanceState, Region, Timestamp, tag};
+use skyfleet_core::{Region, Timestamp, tag};
 
 use crate::catalog::Cloud;
 use crate::kernel::Kernel;
@@ -135,6 +135,13 @@ impl Kernel {
         Ok(true)
     }
 
+    /// When the last of the machines that hold a fixture has ended, if all of them are ending.
+    pub(crate) fn freed_at(&self, id: &str) -> Timestamp {
+        let holding = self.lots.iter().filter(|lot| lot.spec.holds.iter().any(|held| &**held == id));
+        let ends = holding.flat_map(|lot| lot.machines()).filter_map(|m| self.machines[m as usize].ended_at);
+        ends.fold(self.now, Timestamp::max)
+    }
+
     /// A firewall rule of Compute Engine goes at any time, a security group of EC2 does not.
     fn blocks(&self, kind: FixtureKind) -> bool {
         match kind {
@@ -146,13 +153,13 @@ impl Kernel {
         }
     }
 
-    fn end_holders(&mut self, id: &str) {
+    pub(crate) fn end_holders(&mut self, id: &str) {
         let holding: Vec<u32> = self
             .lots
             .iter()
             .filter(|lot| lot.left > 0 && lot.spec.holds.iter().any(|held| &**held == id))
             .flat_map(|lot| lot.machines())
-            .filter(|m| self.machines[*m as usize].state_at(self.now) < InstanceState::Stopping)
+            .filter(|m| self.machines[*m as usize].leaving_at.is_none())
             .collect();
         for m in holding {
             self.end_by_user(m);

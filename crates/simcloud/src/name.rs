@@ -56,6 +56,7 @@ impl Kernel {
     ) -> Result<Arc<str>, Refusal> {
         self.check_name(name)?;
         let id = match zone {
+            _ if self.cloud() == Cloud::Azure => name.to_owned(),
             Some(zone) => format!("zones/{zone}/disks/{name}"),
             None => format!("regions/{region}/addresses/{name}"),
         };
@@ -72,6 +73,9 @@ impl Kernel {
         let message = match self.cloud() {
             Cloud::Gcp if name.is_empty() || name.contains('/') => format!("{name:?} is no name"),
             Cloud::Gcp => return Ok(()),
+            // Names are whole ids there: the resource group is part of them.
+            Cloud::Azure if name.starts_with("/subscriptions/") => return Ok(()),
+            Cloud::Azure => format!("{name:?} is no id of a resource"),
             cloud => format!("on {cloud} the caller chooses no names"),
         };
         Err(Refusal::Invalid { field: "names", message })

@@ -1,7 +1,8 @@
 //! Which path is answered where. Each room lists its own.
 
-use crate::azure::{activity_log, operation};
+use crate::azure::network::{addresses, interfaces, networks, security_groups};
 use crate::azure::request::{Answer, Request};
+use crate::azure::{activity_log, disks, groups, inventory, operation, skus, subscriptions, usages};
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
 
@@ -10,7 +11,20 @@ use crate::refusal::Refusal;
 pub(crate) type Method = method::Method<fn(&Request<'_>) -> Result<Answer, Refusal>>;
 
 /// Lists of methods, by room.
-const ROOMS: &[&[Method]] = &[activity_log::METHODS, operation::METHODS];
+const ROOMS: &[&[Method]] = &[
+    activity_log::METHODS,
+    addresses::METHODS,
+    disks::METHODS,
+    groups::METHODS,
+    interfaces::METHODS,
+    inventory::METHODS,
+    networks::METHODS,
+    operation::METHODS,
+    security_groups::METHODS,
+    skus::METHODS,
+    subscriptions::METHODS,
+    usages::METHODS,
+];
 
 /// A method and the values of its path's parameters; `None` for what is not simulated. Azure does
 /// not tell paths apart by their case.

@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -21,8 +20,6 @@ pub(crate) struct Request<'a> {
     path: Values,
     /// The body; null when there is none.
     pub(crate) body: &'a Value,
-    /// The number of the request in the world; set by [`Request::call`].
-    number: Cell<u64>,
 }
 
 /// What a request says beside its path and its body.
@@ -86,7 +83,7 @@ impl<'a> Request<'a> {
         path: Values,
         body: &'a Value,
     ) -> Self {
-        Self { face, method, head, path, body, number: Cell::new(0) }
+        Self { face, method, head, path, body }
     }
 
     /// A parameter of the path; the method's template has it, or this is empty.
@@ -135,13 +132,6 @@ impl<'a> Request<'a> {
         call: Call<'_>,
         act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let (number, answer) = self.face.world.request(call, |kernel| self.face.with(kernel, act));
-        self.number.set(number);
-        answer
-    }
-
-    /// The number of the request in the world; 0 for one that never reached it.
-    pub(crate) fn number(&self) -> u64 {
-        self.number.get()
+        self.face.world.request(call, |kernel| self.face.with(kernel, act)).1
     }
 }

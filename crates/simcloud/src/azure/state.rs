@@ -1,3 +1,9 @@
+use std::collections::BTreeMap;
+
+use skyfleet_core::Timestamp;
+
+use crate::azure::groups;
+use crate::azure::made::Store;
 use crate::azure::operation::Operations;
 use crate::face::Beside;
 use crate::kernel::Kernel;
@@ -6,8 +12,14 @@ use crate::kernel::Kernel;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) operations: Operations,
+    /// What callers configured, resource groups with it.
+    pub(crate) made: Store,
+    /// The groups that are being deleted, by their keys, and until when.
+    pub(crate) deleting: BTreeMap<String, Timestamp>,
 }
 
 impl Beside for State {
-    fn tend(&mut self, _: &mut Kernel) {}
+    fn tend(&mut self, kernel: &mut Kernel) {
+        groups::finish(kernel, self);
+    }
 }

@@ -1,0 +1,155 @@
+//! Everything that there is, whatever it is: configuration, machines, and what machines left behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use skyfleet_core::Region;
+
+use crate::azure::error::coded;
+use crate::azure::id::Id;
+use crate::azure::made::Here;
+use crate::azure::method::Method;
+use crate::azure::state::State;
+use crate::azure::{Answer, Request, list};
+use crate::fixture::FixtureKind;
+use crate::kernel::Kernel;
+use crate::refusal::Refusal;
+use crate::tags::Tags;
+use crate::view::Whose;
+
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        id: "resources.LIST",
+        verb: "GET",
+        path: "subscriptions/{subscription}/resources",
+        answer: list_all,
+    },
+    Method {
+        id: "resources.LIST",
+        verb: "GET",
+        path: "subscriptions/{subscription}/resourceGroups/{group}/resources",
+        answer: list_all,
+    },
+];
+
+/// One resource, without what is in it.
+pub(crate) struct Thing {
+    pub(crate) id: Id,
+    pub(crate) location: Region,
+    pub(crate) tags: Arc<Tags>,
+}
+
+impl Thing {
+    pub(crate) fn show(&self) -> Value {
+        json!({
+            "id": self.id.to_string(),
+            "name": self.id.name(),
+            "type": self.id.kind,
+            "location": self.location,
+            "tags": *self.tags,
+        })
+    }
+}
+
+/// All of them but the resource groups, in the order of their ids.
+pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<Thing> {
+    let made = state.made.values().map(|made| {
+        let id = made.id.to_string();
+        let tags = kernel.tags_of(&id).unwrap_or_default();
+        (id, made.location.clone(), tags)
+    });
+    let whose = Whose::default();
+    let machines = kernel.machines(&whose).into_iter().map(|m| (m.id.to_string(), m.region, m.tags));
+    let disks = kernel.disks(&whose).into_iter().map(|disk| (disk.id.to_string(), disk.region, disk.tags));
+    let addresses = kernel.addresses(&whose).into_iter();
+    let addresses = addresses.map(|address| (address.id.to_string(), address.region, address.tags));
+    let fixtures = kernel.fixtures(None).filter(|fixture| fixture.kind == FixtureKind::Interface);
+    let interfaces =
+        fixtures.map(|fixture| (fixture.id.to_string(), fixture.region.clone(), fixture.tags.clone()));
+    let all = made.chain(machines).chain(disks).chain(addresses).chain(interfaces);
+    let things: BTreeMap<String, Thing> = all
+        .filter_map(|(id, location, tags)| {
+            let id = Id::parse(&id).filter(|id| !id.kind.is_empty())?;
+            Some((id.key(), Thing { id, location, tags }))
+        })
+        .collect();
+    things.into_values().collect()
+}
+
+/// `$filter` of lists of resources and of resource groups: `tagName eq 'a' and tagValue eq 'b'`,
+/// `resourceType eq 'Microsoft.Compute/disks'`, `location eq 'eastus'`, `name eq 'n'`.
+#[derive(Default)]
+pub(crate) struct Filter {
+    wanted: BTreeMap<String, String>,
+}
+
+impl Filter {
+    /// # Errors
+    /// `InvalidFilterInQueryString` for what is none.
+    pub(crate) fn read(request: &Request<'_>) -> Result<Self, Refusal> {
+        let Some(text) = request.option("$filter") else { return Ok(Self::default()) };
+        let read = |part: &str| {
+            let (name, value) = part.trim().split_once(" eq ")?;
+            let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+            let name = name.trim().to_lowercase();
+            let known = ["tagname", "tagvalue", "resourcetype", "location", "name"];
+            known.contains(&name.as_str()).then(|| (name, value.replace("''", "'")))
+        };
+        let wanted: Option<BTreeMap<String, String>> = text.split(" and ").map(read).collect();
+        let wanted = wanted.filter(|all| all.contains_key("tagname") || !all.contains_key("tagvalue"));
+        wanted.map(|wanted| Self { wanted }).ok_or_else(|| {
+            let message = format!("Invalid $filter '{text}' specified in the query string.");
+            coded(400, "InvalidFilterInQueryString", message)
+        })
+    }
+
+    pub(crate) fn takes(&self, shown: &Value) -> bool {
+        let tags = shown["tags"].as_object();
+        let tag =
+            |name: &str| tags.and_then(|tags| tags.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)));
+        let is = |member: &str, wanted: &str| {
+            shown[member].as_str().is_some_and(|own| own.eq_ignore_ascii_case(wanted))
+        };
+        self.wanted.iter().all(|(name, wanted)| match name.as_str() {
+            "tagname" => tag(wanted).is_some(),
+            "tagvalue" => {
+                let found = self.wanted.get("tagname").and_then(|name| tag(name));
+                found.is_some_and(|(_, value)| value == wanted)
+            }
+            "resourcetype" => is("type", wanted),
+            member => is(member, wanted),
+        })
+    }
+}
+
+fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let filter = Filter::read(request)?;
+    let shown = request.look("global", |kernel, state| {
+        let here = Here::of(state, request)?;
+        let all = all(kernel, state).into_iter().filter(|thing| here.has(&thing.id));
+        Ok(all.map(|thing| thing.show()).filter(|shown| filter.takes(shown)).collect())
+    })?;
+    list::page(request, shown, 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::trial::Trial;
+
+    #[test]
+    fn what_carries_a_tag_is_found_in_pages_of_any_kind() {
+        let trial = Trial::with_group();
+        let inside = "/resourceGroups/g/providers/Microsoft.Network";
+        for (kind, tag) in [("networkSecurityGroups", "run1"), ("publicIPAddresses", "run2")] {
+            let body = json!({ "location": "eastus", "tags": { "run": tag } });
+            trial.done("PUT", &format!("{inside}/{kind}/{tag}"), body);
+        }
+        let found = |filter: &str| trial.names(&format!("/resources?$filter={filter}"));
+        assert_eq!(found("tagName eq 'run'"), ["run1", "run2"]);
+        assert_eq!(found("tagName eq 'run' and tagValue eq 'run2'"), ["run2"]);
+        assert_eq!(found("resourceType eq 'Microsoft.Network/networkSecurityGroups'"), ["run1"]);
+        assert_eq!(trial.refusal("GET", "/resources?$filter=tagValue eq 'run2'", Value::Null).0, 400);
+    }
+}

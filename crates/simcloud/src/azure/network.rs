@@ -1,0 +1,7 @@
+//! Networks of the caller's: `Microsoft.Network`.
+
+pub(crate) mod addresses;
+pub(crate) mod interfaces;
+pub(crate) mod networks;
+mod range;
+pub(crate) mod security_groups;
