@@ -37,6 +37,9 @@ struct Look {
 /// How many are remembered to have been ended by us: the newest names of two large fleets.
 const ENDED_MAX: usize = 20_000;
 
+/// How many selections are remembered.
+const LOOKS_MAX: usize = 256;
+
 impl Memory {
     /// Whether a look shows that nobody went since the last one, which ended at this cursor.
     pub(super) fn is_quiet(
@@ -72,6 +75,9 @@ impl Memory {
     ) {
         let mut state = self.lock();
         let lost = state.looks.remove(&key(selector)).map(|look| look.lost).unwrap_or_default();
+        if state.looks.len() >= LOOKS_MAX {
+            state.looks.clear();
+        }
         let look = Look { next: next.clone(), read: now, alive: alive(listed), lost };
         state.looks.insert(key(selector), look);
     }

@@ -10,8 +10,8 @@ use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World as Sim};
 
 /// Two are enough to lose something in, and every list asks in each.
 const REGIONS: [&str; 2] = ["europe-west1", "us-central1"];
-pub(crate) const PROJECT: &str = "batch-474711";
-const TOKEN: &str = "ya29.conformance-wJalrXUtnFEMI-K7MDENG";
+const PROJECT: &str = "batch-474711";
+pub(crate) const TOKEN: &str = "ya29.conformance-wJalrXUtnFEMI-K7MDENG";
 
 /// A cloud for one case: it ends with the last lever that holds it.
 pub(crate) struct Bench {
