@@ -184,7 +184,13 @@ mod tests {
 
     #[test]
     fn every_shortfall_closes_no_more_than_it_names() {
-        let quota = Closed::Quota { id: "us-east-1/L-34B43A08".into(), counts: Counts::Vcpus, limit: 5, used: 4, needed: 2 };
+        let quota = Closed::Quota {
+            id: "us-east-1/L-34B43A08".into(),
+            counts: Counts::Vcpus,
+            limit: 5,
+            used: 4,
+            needed: 2,
+        };
         let max = UsdPerHour::from_micros(1);
         let type_in_zone = Scope::TypeInZone("m7g.large".into(), "us-east-1a".into());
         for (why, kind, scope, code) in [
