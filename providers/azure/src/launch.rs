@@ -23,6 +23,8 @@ mod image;
 mod key;
 mod order;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use answer::Outcome;
 use blueprint::Wanted;

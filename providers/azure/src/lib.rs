@@ -15,6 +15,8 @@
 //! | `convert` | Azure's words and ours |
 //! | `error` | Azure's codes and our kinds |
 
+#[cfg(test)]
+mod bed;
 mod client;
 mod config;
 mod convert;
