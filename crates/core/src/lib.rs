@@ -53,7 +53,9 @@ pub use instance::{Instance, InstanceState};
 pub use jiff::Timestamp;
 pub use money::{Usd, UsdPerHour};
 pub use offer::{Arch, Availability, Gpu, InstanceType, Market, Offer, OfferId, Price};
-pub use preemption_handling::{Preemption, PreemptionHandling, PreemptionKind, PreemptionPage};
+pub use preemption_handling::{
+    MachineNotice, Preemption, PreemptionHandling, PreemptionKind, PreemptionPage,
+};
 pub use provider::{Connected, Driver, Provider};
 pub use quota::{Counts, Draw};
 pub use teardown::{DeleteReceipt, Inventory, Leftover, Resource, ResourceKind, Teardown, TerminateReceipt};

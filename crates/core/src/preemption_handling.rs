@@ -63,3 +63,13 @@ impl fmt::Display for PreemptionKind {
         })
     }
 }
+
+/// What a machine is told about its own end, by the metadata service of its cloud: the providers'
+/// functions `notice` give a stream of them to the code of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineNotice {
+    /// [`PreemptionKind::Rebalance`] for advice to leave, [`PreemptionKind::Notice`] for the end.
+    pub kind: PreemptionKind,
+    /// For advice when the cloud gave it, for a notice when the machine ends at the latest.
+    pub at: Timestamp,
+}

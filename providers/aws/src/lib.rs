@@ -45,7 +45,8 @@ use skyfleet_core::{Capability, Clock, Connected, Driver, Provider, Result};
 use catalog::Catalogue;
 use client::Client;
 pub use config::{Named, Settings};
-pub use notice::{MachineNotice, notice, notice_at};
+pub use notice::{notice, notice_at};
+pub use skyfleet_core::MachineNotice;
 pub use skyfleet_core::settings::Cidr;
 use whereabouts::Whereabouts;
 

@@ -7,7 +7,7 @@ use futures::Stream;
 use futures::stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use skyfleet_core::{Clock, Error, ErrorKind, PreemptionKind, Result, SystemClock, Timestamp};
+use skyfleet_core::{Clock, Error, ErrorKind, MachineNotice, PreemptionKind, Result, SystemClock, Timestamp};
 
 use crate::client::near_client;
 
@@ -17,15 +17,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const TOKEN_SECONDS: u64 = 3_600;
 /// How long the metadata service may take: it is on the machine's own link.
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// What the machine is told about its own end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineNotice {
-    /// [`PreemptionKind::Rebalance`] for advice to leave, [`PreemptionKind::Notice`] for the end.
-    pub kind: PreemptionKind,
-    /// For advice when EC2 gave it, for a notice when the machine ends.
-    pub at: Timestamp,
-}
 
 /// What EC2 tells this machine about its own end, as it happens: asks the metadata service (its
 /// second version, at `AWS_EC2_METADATA_SERVICE_ENDPOINT` or `169.254.169.254`) every five

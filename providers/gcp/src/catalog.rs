@@ -333,9 +333,12 @@ impl Catalogue {
     }
 }
 
+/// What decides about the quotas of a machine in a region: its series, its accelerators, the market.
+type DrawsBy = (String, Option<&'static str>, Market);
+
 /// The sets of quotas of one region's offers, each kept once.
 #[derive(Default)]
-struct QuotaSets(BTreeMap<(String, Option<&'static str>, Market), Arc<[Draw]>>);
+struct QuotaSets(BTreeMap<DrawsBy, Arc<[Draw]>>);
 
 impl QuotaSets {
     fn of(&mut self, region: &RegionInfo, kind: &Kind, market: Market) -> Arc<[Draw]> {

@@ -45,8 +45,9 @@ use client::Client;
 pub use client::bearer;
 pub use config::Settings;
 pub use doctor::permissions;
-pub use notice::{MachineNotice, notice, notice_at};
+pub use notice::{notice, notice_at};
 use preemption::Memory;
+pub use skyfleet_core::MachineNotice;
 
 /// Makes the provider from `[providers.gcp]`: see [`Settings`].
 pub const DRIVER: Driver = Driver { name: "gcp", connect };

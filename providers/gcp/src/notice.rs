@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream;
 use reqwest::header::{HeaderMap, HeaderValue};
-use skyfleet_core::{Clock, Error, ErrorKind, PreemptionKind, Result, SystemClock, Timestamp};
+use skyfleet_core::{Clock, Error, ErrorKind, MachineNotice, PreemptionKind, Result, SystemClock};
 
 use crate::preemption::LEAD;
 
@@ -16,15 +16,6 @@ const BREATH: Duration = Duration::from_secs(5);
 const HOLD_SECONDS: u64 = 60;
 /// How long it may take beyond that: it is on the machine's own link.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// What the machine is told about its own end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineNotice {
-    /// [`PreemptionKind::Notice`]: Compute Engine gives no advice before.
-    pub kind: PreemptionKind,
-    /// When the machine ends, at the latest.
-    pub at: Timestamp,
-}
 
 /// What Compute Engine tells this machine about its own end, as it happens: the metadata server
 /// (at `GCE_METADATA_HOST` or `metadata.google.internal`) answers its entry `instance/preempted`
