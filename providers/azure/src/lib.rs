@@ -39,7 +39,8 @@ use client::Client;
 pub use client::client_secret;
 pub use config::Settings;
 pub use names::Subnet;
-pub use notice::{MachineNotice, notice, notice_at};
+pub use notice::{notice, notice_at};
+pub use skyfleet_core::MachineNotice;
 use whereabouts::Whereabouts;
 
 /// The four contracts over Azure.

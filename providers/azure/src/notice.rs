@@ -7,7 +7,7 @@ use futures::Stream;
 use futures::stream;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use skyfleet_core::{Clock, Error, ErrorKind, PreemptionKind, Result, SystemClock, Timestamp};
+use skyfleet_core::{Clock, Error, ErrorKind, MachineNotice, PreemptionKind, Result, SystemClock, Timestamp};
 
 /// How often to look (Azure documentation, "Scheduled Events for Linux VMs", polling frequency).
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,15 +17,6 @@ const ANSWER: Duration = Duration::from_secs(125);
 
 const EVENTS: &str = "metadata/scheduledevents?api-version=2020-07-01";
 const NAME: &str = "metadata/instance/compute/name?api-version=2021-02-01&format=text";
-
-/// What the machine is told about its own end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineNotice {
-    /// [`PreemptionKind::Notice`]: the machine ends.
-    pub kind: PreemptionKind,
-    /// Not before then: it may be half a minute away, or now.
-    pub at: Timestamp,
-}
 
 /// What Azure tells this machine about its own end, as it happens: asks the metadata service (at
 /// `AZURE_POD_IDENTITY_AUTHORITY_HOST` or `169.254.169.254`) every second for its scheduled events.
