@@ -1,10 +1,9 @@
 //! A simulated Resource Manager on the wire, for tests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use skyfleet_core::{Clock, ManualClock, Region, Timestamp};
-use skyfleet_simcloud::{Cloud, Fault, Server, ServerOptions, World};
+use skyfleet_simcloud::{Cloud, Server, ServerOptions, World};
 
 use crate::{AzureProvider, Settings, client_secret};
 
@@ -45,15 +44,6 @@ impl Bed {
     /// How often a method was called.
     pub(crate) fn calls(&self, method: &str) -> u64 {
         self.world().calls().get(method).map_or(0, |counted| counted.calls)
-    }
-
-    pub(crate) fn inject(&self, fault: &str) {
-        let fault: Fault = serde_json::from_str(fault).unwrap();
-        self.world().inject(fault).unwrap();
-    }
-
-    pub(crate) fn advance(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
     }
 }
 

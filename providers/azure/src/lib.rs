@@ -1,4 +1,6 @@
-//! The skyfleet provider for Azure, on azure_mgmt_compute and azure_identity.
+//! The beginning of the skyfleet provider for Azure, on azure_mgmt_compute and azure_identity: it
+//! prepares, launches, lists, sees preemptions and tears down. It does not search yet, so it is no
+//! `Provider`, and the facade does not know it.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -43,12 +45,10 @@ pub use notice::{notice, notice_at};
 pub use skyfleet_core::MachineNotice;
 use whereabouts::Whereabouts;
 
-/// The four contracts over Azure.
+/// Three of the four contracts over Azure: `CapacitySearch` is still missing.
 #[derive(Clone, Debug)]
 pub struct AzureProvider {
     client: Client,
-    /// Azure is simulated on this computer.
-    near: bool,
     whereabouts: Arc<Whereabouts>,
 }
 
@@ -59,10 +59,11 @@ impl AzureProvider {
     }
 
     fn over(client: Client) -> Self {
-        Self { near: client::is_near(client.settings()), whereabouts: Arc::default(), client }
+        Self { whereabouts: Arc::default(), client }
     }
 
-    /// What these cost at these times, where it is known.
+    /// What these cost at these times: Azure's price list is not read yet, and an unknown price is
+    /// none.
     async fn prices_at(&self, wanted: &[(OfferId, Timestamp)]) -> Result<Vec<Price>> {
         Ok(vec![Price::Unknown; wanted.len()])
     }
