@@ -30,7 +30,7 @@ impl KeptTime {
         let file = PathBuf::from(name);
         let origin = SystemClock
             .now()
-            .checked_add(Duration::from_secs(ahead(&file)?))
+            .checked_add(Duration::from_millis(ahead(&file)?))
             .map_err(|_| broken(&file, "it is ahead by more than a calendar holds"))?;
         let jumping = (pace == Pace::Jumping).then(|| ManualClock::auto(origin));
         let clock: Arc<dyn Clock> = match &jumping {
@@ -65,23 +65,31 @@ impl Drop for KeptTime {
 impl KeptTime {
     /// Writes down how far the world is ahead, for commands that run meanwhile and later.
     pub(crate) fn keep(&self) {
-        let own = self.clock.now().as_second() - SystemClock.now().as_second();
+        // The machine's clock first, and rounded up: a command that reads this is never behind what was
+        // seen here, or an instance that was called running would be pending to it.
+        let machine = SystemClock.now();
+        let own = self.clock.now().as_nanosecond() - machine.as_nanosecond();
         // Another command may have gone further meanwhile: time never goes back.
-        let ahead = u64::try_from(own).unwrap_or(0).max(ahead(&self.file).unwrap_or(0));
+        let ahead = u64::try_from(own).unwrap_or(0).div_ceil(1_000_000).max(ahead(&self.file).unwrap_or(0));
         // By way of another file: a command that reads meanwhile sees the old or the new time whole.
         let mut draft = self.file.as_os_str().to_owned();
         draft.push(format!(".{}", std::process::id()));
-        let written = std::fs::write(&draft, format!("{ahead}\n"));
+        let text = format!("{}.{:03}\n", ahead / 1_000, ahead % 1_000);
+        let written = std::fs::write(&draft, text);
         if let Err(error) = written.and_then(|()| std::fs::rename(&draft, &self.file)) {
             tracing::warn!(%error, file = %self.file.display(), "the time of the simulated world was not kept");
         }
     }
 }
 
-/// By how many seconds the world is ahead of the machine's clock.
+/// By how many milliseconds the world is ahead of the machine's clock; the file holds seconds.
 fn ahead(file: &Path) -> Result<u64, Failure> {
     match std::fs::read_to_string(file) {
-        Ok(text) => text.trim().parse().map_err(|_| broken(file, "it does not hold seconds")),
+        Ok(text) => {
+            let seconds: Option<f64> = text.trim().parse().ok().filter(|seconds| *seconds >= 0.0);
+            let seconds = seconds.ok_or_else(|| broken(file, "it does not hold seconds"))?;
+            Ok((seconds * 1_000.0).round() as u64)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(broken(file, &error.to_string())),
     }
@@ -128,6 +136,21 @@ mod tests {
         let next = KeptTime::read(&state, Pace::Real, 1.0).unwrap();
         let apart = next.clock.now().as_second() - later.as_second();
         assert!((-2..60).contains(&apart), "{apart} s apart");
+    }
+
+    #[test]
+    fn a_command_that_reads_meanwhile_is_not_behind_by_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("world.json");
+        let watching = KeptTime::read(&state, Pace::Real, 600.0).unwrap();
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(3));
+            let seen = watching.clock.now();
+            watching.keep();
+            let meanwhile = KeptTime::read(&state, Pace::Jumping, 1.0).unwrap();
+            let now = meanwhile.clock.now();
+            assert!(now >= seen, "{now} is before {seen}");
+        }
     }
 
     #[test]
