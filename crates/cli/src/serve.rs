@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use skyfleet_core::{Clock, ErrorKind, ManualClock, ScaledClock, SystemClock, Timestamp};
-use skyfleet_simcloud::{Cloud, Credential, Scenario, Server, ServerOptions};
+use skyfleet_simcloud::{Scenario, Server, ServerOptions};
 use tokio::sync::oneshot;
 
 use crate::args::ServeArgs;
@@ -33,14 +33,13 @@ pub(crate) async fn serve(
             .map_err(|error| Failure::usage(error.message()).help("correct it, or leave --scenario out"))?;
     }
     (options.port, options.seed, options.processes) = (args.port, args.seed.unwrap_or(0), args.processes);
-    let keys = options.scenario.credentials.clone();
 
     let server = Server::start(options).map_err(|error| match error.kind() {
         ErrorKind::InvalidConfig => Failure::usage(error.message()).help(EXAMPLE),
         _ => Failure::new(Exit::Failed, error.message()).help("choose another --port, or leave it out"),
     })?;
     if args.env {
-        for (name, value) in variables(&server, &keys, &time) {
+        for (name, value) in server.environment(time.shared().as_ref()) {
             output.line(format!("export {name}={}", quoted(&value)))?;
         }
         output.flush()?;
@@ -85,56 +84,14 @@ impl Time {
         Err(Failure::usage(message).help(EXAMPLE))
     }
 
-    /// How another process keeps the same time, if time goes by itself.
-    fn told(&self) -> Option<String> {
+    /// The clock that other processes can keep, too: none where time does not go by itself.
+    fn shared(&self) -> Option<ScaledClock> {
         match self {
-            Self::Machine => Some(ScaledClock::new(SystemClock.now(), 1.0).told()),
-            Self::Scaled(clock) => Some(clock.told()),
+            Self::Machine => Some(ScaledClock::new(SystemClock.now(), 1.0)),
+            Self::Scaled(clock) => Some(*clock),
             Self::Manual(_) => None,
         }
     }
-}
-
-/// What points programs at the simulated clouds: the official SDKs, the clouds' own command lines,
-/// and ours. Names that begin with `SKYFLEET_` are keys of the config, so ours do not.
-fn variables(server: &Server, keys: &[Credential], time: &Time) -> Vec<(&'static str, String)> {
-    let urls = server.urls();
-    let of = |cloud| keys.iter().find(|key| key.cloud == cloud);
-    let (aws, gcp) = (of(Cloud::Aws), of(Cloud::Gcp));
-    let key_id = aws.map_or("AKIASIMCLOUD", |key| &key.key_id);
-    let secret = aws.map_or("simcloud", |key| &key.secret);
-    let project = gcp.map_or("simcloud", |key| &key.key_id);
-    let token = gcp.map_or("simcloud", |key| &key.secret);
-    let mut variables = vec![
-        ("AWS_ENDPOINT_URL", urls.aws.clone()),
-        ("AWS_ENDPOINT_URL_EC2", urls.aws.clone()),
-        ("AWS_ACCESS_KEY_ID", key_id.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
-        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", format!("{}/compute/v1/", urls.gcp)),
-        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING", format!("{}/", urls.gcp)),
-        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", format!("{}/", urls.gcp)),
-        ("CLOUDSDK_CORE_PROJECT", project.to_owned()),
-        ("CLOUDSDK_AUTH_ACCESS_TOKEN", token.to_owned()),
-        ("GOOGLE_CLOUD_PROJECT", project.to_owned()),
-        ("GCE_METADATA_HOST", host(&urls.gcp)),
-        ("GCE_METADATA_IP", host(&urls.gcp)),
-        ("AZURE_AUTHORITY_HOST", urls.azure.clone()),
-        ("AZURE_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000001".to_owned()),
-        ("AZURE_TENANT_ID", "00000000-0000-4000-8000-000000000002".to_owned()),
-        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-000000000003".to_owned()),
-        ("AZURE_CLIENT_SECRET", "simcloud".to_owned()),
-        ("SIMCLOUD_ADMIN", urls.admin.clone()),
-    ];
-    variables.extend(time.told().map(|told| ("SIMCLOUD_CLOCK", told)));
-    variables
-}
-
-/// Where Google's libraries ask for the credentials of the machine that they run on: a host and a
-/// port.
-fn host(url: &str) -> String {
-    url.trim_start_matches("http://").to_owned()
 }
 
 /// A value as a shell reads it.
@@ -186,9 +143,10 @@ mod tests {
             assert_eq!(failure.exit, Exit::Usage);
             assert!(failure.message.contains("scaled:K") && !failure.message.contains('\n'), "{failure}");
         }
-        assert!(Time::read("manual").unwrap().told().is_none());
+        assert!(Time::read("manual").unwrap().shared().is_none());
         for text in ["real", "scaled:60"] {
-            assert!(ScaledClock::shared(&Time::read(text).unwrap().told().unwrap()).is_some());
+            let told = Time::read(text).unwrap().shared().unwrap().told();
+            assert!(ScaledClock::shared(&told).is_some(), "{told}");
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::world::World;
 mod admin;
 mod aws;
 mod azure;
+mod environment;
 mod gcp;
 mod imds;
 mod listen;
@@ -132,6 +133,7 @@ pub fn azure_methods() -> Vec<&'static str> {
 /// ```
 pub struct Server {
     urls: Urls,
+    credentials: Vec<Credential>,
     worlds: Worlds,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -202,7 +204,7 @@ impl Server {
                 runtime.shutdown_timeout(LAST_WORDS);
             })
             .map_err(|error| no_threads(&error))?;
-        Ok(Self { urls, worlds, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { urls, credentials, worlds, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where its faces are.
