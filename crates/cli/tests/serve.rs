@@ -48,8 +48,10 @@ fn all_faces_answer_once_the_ready_line_is_there() {
     assert_eq!(urls.as_object().unwrap().len(), 4, "{urls}");
     assert_eq!(ask(&urls["admin"], "GET /healthz").0, 200);
     assert_eq!(ask(&urls["aws"], "POST /\nAction=Nothing").0, 400);
-    assert_eq!(ask(&urls["gcp"], "GET /compute/v1/projects/p/zones").0, 501);
-    assert_eq!(ask(&urls["azure"], "GET /subscriptions").0, 501);
+    assert_eq!(ask(&urls["gcp"], "GET /compute/v1/projects/p/zones").0, 200);
+    assert_eq!(ask(&urls["gcp"], "GET /compute/v1/projects/p/nothing").0, 501);
+    assert_eq!(ask(&urls["azure"], "GET /subscriptions?api-version=2022-12-01").0, 200);
+    assert_eq!(ask(&urls["azure"], "GET /nothing?api-version=2022-12-01").0, 501);
     let (status, clock) = ask(&urls["admin"], "POST /v1/clock\n{\"advance_s\":60}");
     assert_eq!(status, 200, "{clock}");
     assert!(clock.contains("2026-01-01T00:01:00Z"), "{clock}");
