@@ -9,6 +9,7 @@ use crate::kernel::{Due, Kernel};
 use crate::ledger::{LineKind, Of};
 use crate::machine::EndCause;
 use crate::order::OnReclaim;
+use crate::rules::mix;
 
 /// What became of a machine that was to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +130,7 @@ impl Kernel {
     /// The machine is gone: its place, its quota and what it held are free, and what was to go
     /// with it goes.
     pub(crate) fn gone(&mut self, m: u32) {
-        self.free(m);
+        self.free(m, true);
         self.caps.remove(&m);
         let (now, lot) = (self.now, self.machines[m as usize].lot);
         let lot = &mut self.lots[lot as usize];
@@ -140,19 +141,22 @@ impl Kernel {
                 kept.holders -= 1;
             }
         }
-        let keeps = !lot.spec.delete_with_instance;
+        let goes = lot.spec.goes();
         let open = |line: &u32| self.lines[*line as usize].until.is_none();
         for line in self.lines_of(m).filter(open).collect::<Vec<_>>() {
-            let stays =
-                keeps && (self.lines[line as usize].kind == LineKind::Disk || self.setup.rules.address_stays);
+            let stays = match self.lines[line as usize].kind {
+                LineKind::Instance => false,
+                LineKind::Disk => !goes.disk,
+                LineKind::Address => !goes.address && self.setup.rules.address_stays,
+            };
             if stays {
                 self.leftovers.insert(self.line_id(line), line);
             } else {
                 self.lines[line as usize].until = Some(now);
             }
         }
-        if keeps && self.cloud() == Cloud::Azure {
-            self.keep_interface(m);
+        if self.cloud() == Cloud::Azure {
+            self.leave_interface(m, goes.interface);
         }
     }
 
@@ -163,27 +167,54 @@ impl Kernel {
         std::iter::once(machine.lines).chain(later).flat_map(|(from, to)| from..to)
     }
 
-    /// Frees the place of a machine in its pool and its quotas, if it has one.
-    pub(crate) fn free(&mut self, m: u32) {
+    /// Frees the place of a machine in its pool, if it has one, and its quotas: where those outlast
+    /// a stop, when it is gone for good.
+    pub(crate) fn free(&mut self, m: u32, for_good: bool) {
         let machine = &mut self.machines[m as usize];
-        if !std::mem::replace(&mut machine.placed, false) {
-            return;
+        let (pool, placed) = (machine.pool, std::mem::replace(&mut machine.placed, false));
+        self.pools[pool as usize].used -= u32::from(placed);
+        let frees_quotas = if self.setup.rules.stop_keeps_quota { for_good } else { placed };
+        if frees_quotas {
+            self.draw_quotas(pool, true);
         }
-        let pool = machine.pool;
-        let offer = &self.setup.catalog.offers()[pool as usize];
-        self.pools[pool as usize].used -= 1;
-        for (id, units) in offer.draws() {
+    }
+
+    /// Counts a machine of a pool into its quotas, or back out of them.
+    pub(crate) fn draw_quotas(&mut self, pool: u32, back: bool) {
+        for (id, units) in self.setup.catalog.offers()[pool as usize].draws() {
             if let Some(quota) = self.quotas.get_mut(id) {
-                quota.used -= units;
+                quota.used = if back { quota.used - units } else { quota.used + units };
+            }
+        }
+    }
+
+    /// The id of the network interface of a machine of Azure: one that was there before it, or one
+    /// that came with it.
+    pub(crate) fn interface_id(&self, m: u32) -> Arc<str> {
+        let id = &self.machines[m as usize].id;
+        match &self.spec(m).interface {
+            Some(interface) => interface.clone(),
+            None => {
+                let own = id.replacen(
+                    "Microsoft.Compute/virtualMachines",
+                    "Microsoft.Network/networkInterfaces",
+                    1,
+                );
+                format!("{own}-nic-{:08x}", self.mark(m) >> 32).into()
             }
         }
     }
 
     /// On Azure a network interface stays when nobody asked for its deletion with the machine.
-    fn keep_interface(&mut self, m: u32) {
+    fn leave_interface(&mut self, m: u32, goes: bool) {
+        let (id, there) = (self.interface_id(m), self.spec(m).interface.is_some());
+        if goes {
+            self.fixtures.remove(&id);
+        }
+        if goes || there {
+            return;
+        }
         let machine = &self.machines[m as usize];
-        let id =
-            machine.id.replace("Microsoft.Compute/virtualMachines", "Microsoft.Network/networkInterfaces");
         let region = self.offer(machine.pool).region.clone();
         let tags = self.lots[machine.lot as usize].interface_tags.clone();
         self.make_fixture(FixtureKind::Interface, id, region, tags);
@@ -201,19 +232,43 @@ impl Kernel {
         if line.kind == LineKind::Instance {
             return id.clone();
         }
+        if let Some(name) = self.spec(m).disk_name.as_ref().filter(|_| line.kind == LineKind::Disk) {
+            return name.clone();
+        }
         match (self.cloud(), words(self.cloud(), line.kind)) {
             (Cloud::Neutral, (_, end)) => format!("{id}{end}").into(),
+            (Cloud::Azure, (machine, other)) => {
+                let (end, mark) = (ending(line.kind), self.mark(m));
+                format!("{}{end}{mark:016x}", id.replacen(machine, other, 1)).into()
+            }
             (_, (machine, other)) => id.replacen(machine, other, 1).into(),
         }
     }
 
-    /// The id of the machine of which the id of a disk or address is made, if it is such a one.
-    pub(crate) fn machine_id_of(&self, kind: LineKind, id: &str) -> Option<String> {
-        match (self.cloud(), words(self.cloud(), kind)) {
-            (Cloud::Neutral, (_, end)) => id.strip_suffix(end).map(str::to_owned),
-            (_, (machine, other)) => id.contains(other).then(|| id.replacen(other, machine, 1)),
+    /// The machine of which the id of a disk or address is made, if it is such a one.
+    pub(crate) fn machine_by(&self, kind: LineKind, id: &str) -> Option<u32> {
+        if let Some(m) = self.named_disks.get(id).filter(|_| kind == LineKind::Disk) {
+            return Some(*m);
         }
+        let machine = match (self.cloud(), words(self.cloud(), kind)) {
+            (Cloud::Neutral, (_, end)) => id.strip_suffix(end)?.to_owned(),
+            (Cloud::Azure, (machine, other)) if id.contains(other) => {
+                id.rsplit_once(ending(kind))?.0.replacen(other, machine, 1)
+            }
+            (_, (machine, other)) => id.contains(other).then(|| id.replacen(other, machine, 1))?,
+        };
+        self.by_id.get(&*machine).copied()
     }
+
+    /// What tells apart the things of a machine of Azure from those of another one of its name.
+    fn mark(&self, m: u32) -> u64 {
+        mix(u64::from(m) ^ mix(self.seed))
+    }
+}
+
+/// What stands behind the machine's name in that of its disk or address on Azure.
+fn ending(kind: LineKind) -> &'static str {
+    if kind == LineKind::Disk { "_OsDisk_1_" } else { "-pip-" }
 }
 
 /// What stands in the id of a machine, and in its place in that of its disk or address. The

@@ -61,6 +61,9 @@ pub struct Kernel {
     pub(crate) shutdowns: BTreeMap<u32, Timestamp>,
     /// Disks and addresses whose machine is gone, by id: their line.
     pub(crate) leftovers: BTreeMap<Arc<str>, u32>,
+    /// The machines by the ids of their disks, where callers chose those.
+    #[serde(default)]
+    pub(crate) named_disks: BTreeMap<Arc<str>, u32>,
     pub(crate) fixtures: BTreeMap<Arc<str>, Kept>,
     pub(crate) tokens: BTreeMap<String, u32>,
     pub(crate) limits: ApiLimits,
@@ -172,6 +175,7 @@ impl Kernel {
             caps: BTreeMap::new(),
             shutdowns: BTreeMap::new(),
             leftovers: BTreeMap::new(),
+            named_disks: BTreeMap::new(),
             fixtures: BTreeMap::new(),
             tokens: BTreeMap::new(),
             limits: ApiLimits::of(setup.catalog.cloud()),

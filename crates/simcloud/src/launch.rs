@@ -7,7 +7,6 @@ use crate::event::{About, EventKind};
 use crate::kernel::{Due, Kernel};
 use crate::ledger::{Line, LineKind, Of};
 use crate::machine::{Lot, Machine};
-use crate::name::named_id;
 use crate::order::{Bought, Missing, Order};
 use crate::place::{Places, place};
 use crate::refusal::{Closed, Refusal};
@@ -243,7 +242,7 @@ impl Kernel {
             let m = self.machines.len() as u32;
             let index = m - self.lots[lot as usize].first;
             let id: Arc<str> = match order.names.get(index as usize) {
-                Some(name) => named_id(&zone, name),
+                Some(name) => self.named_machine(&zone, name),
                 None => rules.instance_id(self.seed, u64::from(m) + 1, &zone, &order.name_prefix).into(),
             };
             let running_at = now + boot.draw(&mut self.rng);
@@ -255,6 +254,9 @@ impl Kernel {
             }
             if order.spec.public_ip {
                 self.open_line(LineKind::Address, m, prices.address, now);
+            }
+            if let Some(name) = &order.spec.disk_name {
+                self.named_disks.insert(name.clone(), m);
             }
             self.by_id.insert(id.clone(), m);
             self.machines.push(Machine {

@@ -81,7 +81,7 @@ pub use kernel::Kernel;
 pub use ledger::{BillLine, LedgerReport, LineKind, LiveLine, MarketTotal};
 pub use machine::EndCause;
 pub use metadata::Metadata;
-pub use order::{Bought, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
+pub use order::{Bought, Goes, MachineSpec, Missing, OnReclaim, OnShutdown, Order};
 pub use refusal::{Closed, Refusal};
 pub use scenario::Scenario;
 #[cfg(feature = "server")]

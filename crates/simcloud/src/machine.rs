@@ -90,6 +90,10 @@ pub(crate) struct Halt {
     /// The notice that led to it, and whether that was for the price.
     pub(crate) notice: Option<(Timestamp, Timestamp)>,
     pub(crate) by_price: bool,
+    /// Only its system is down: it keeps its place, and costs what it costs (Azure: stopped, and not
+    /// deallocated).
+    #[serde(default)]
+    pub(crate) keeps_place: bool,
     pub(crate) again: Option<Restart>,
 }
 
@@ -124,6 +128,11 @@ impl Machine {
                 None => InstanceState::Stopping,
             },
         }
+    }
+
+    /// Whether it has stopped, or stops, and keeps its place meanwhile.
+    pub(crate) fn keeps_place(&self) -> bool {
+        self.halts.last().is_some_and(|halt| halt.keeps_place && halt.again.is_none())
     }
 
     /// When it last came up, by a time.

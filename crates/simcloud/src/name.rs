@@ -9,12 +9,20 @@ use crate::ledger::LineKind;
 use crate::order::Order;
 use crate::refusal::Refusal;
 
-/// The id of a machine whose name the caller chose.
+/// The id of a machine of Compute Engine whose name the caller chose.
 pub(crate) fn named_id(zone: &Zone, name: &str) -> Arc<str> {
     format!("zones/{zone}/instances/{name}").into()
 }
 
 impl Kernel {
+    /// The id of a machine whose name the caller chose: on Azure the name is the whole id.
+    pub(crate) fn named_machine(&self, zone: &Zone, name: &Arc<str>) -> Arc<str> {
+        match self.cloud() {
+            Cloud::Azure => name.clone(),
+            _ => named_id(zone, name),
+        }
+    }
+
     /// Whether the names of an order can be given. One that is alive in any zone of the order is
     /// refused as a whole: a face that would start the others leaves it out.
     pub(crate) fn check_names(&self, order: &Order) -> Result<(), Refusal> {
@@ -22,6 +30,9 @@ impl Kernel {
             return Ok(());
         }
         let invalid = |message: String| Err(Refusal::Invalid { field: "names", message });
+        if order.spec.disk_name.is_some() && order.count > 1 {
+            return invalid("one disk name is for one machine".to_owned());
+        }
         let (names, count) = (order.names.len(), order.count);
         if names != count as usize {
             return invalid(format!("there are {names} names for {count} machines"));
@@ -33,7 +44,9 @@ impl Kernel {
             if !seen.insert(name) {
                 return invalid(format!("{name:?} is there twice"));
             }
-            if let Some(id) = zones.iter().map(|zone| named_id(zone, name)).find(|id| self.is_taken(id)) {
+            if let Some(id) =
+                zones.iter().map(|zone| self.named_machine(zone, name)).find(|id| self.is_taken(id))
+            {
                 return Err(exists(&id));
             }
         }

@@ -21,6 +21,15 @@ pub struct MachineSpec {
     /// Whether disk, interface and address go when their machine goes. A cloud's own default is
     /// not always yes: a caller says it.
     pub delete_with_instance: bool,
+    /// The same of each, where a caller says it of each (Azure: `deleteOption`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes: Option<Goes>,
+    /// The id of the boot disk, where the caller chooses it: of a launch of one machine, on Azure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_name: Option<Arc<str>>,
+    /// The network interface that it gets, where that was there before it: a fixture, on Azure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Arc<str>>,
     /// The user's own labels.
     pub labels: Arc<BTreeMap<String, String>>,
     /// The fixtures (security group, network) that each machine holds while it exists.
@@ -39,6 +48,25 @@ pub struct MachineSpec {
     pub notice: Option<Duration>,
     /// How long it may run, from each time it comes up (Compute Engine: `scheduling.maxRunDuration`).
     pub max_run: Option<Duration>,
+}
+
+/// Which of the things that came with a machine go when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goes {
+    /// Its boot disk.
+    pub disk: bool,
+    /// Its network interface.
+    pub interface: bool,
+    /// Its public address.
+    pub address: bool,
+}
+
+impl MachineSpec {
+    /// Which of the things that came with a machine go when it goes.
+    pub fn goes(&self) -> Goes {
+        let all = self.delete_with_instance;
+        self.goes.unwrap_or(Goes { disk: all, interface: all, address: all })
+    }
 }
 
 /// What becomes of a spot machine that the cloud takes back, and of a machine whose time is over
@@ -71,6 +99,9 @@ impl Default for MachineSpec {
             disk_gib: 0,
             public_ip: false,
             delete_with_instance: true,
+            goes: None,
+            disk_name: None,
+            interface: None,
             labels: Arc::default(),
             holds: Vec::new(),
             each_boot: false,
@@ -112,8 +143,9 @@ pub struct Order {
     /// What the machines' names begin with, on clouds where machines have names.
     pub name_prefix: String,
     /// Their names, where the caller chooses them: as many as `count`, given in this order to the
-    /// machines as they are built, whatever zone they come to lie in. Empty: the prefix and a
-    /// number. Only on Compute Engine.
+    /// machines as they are built, whatever zone they come to lie in. On Azure they are whole ids:
+    /// the resource group is part of them. Empty: the prefix and a number. On other clouds than
+    /// Compute Engine and Azure the caller chooses no names.
     pub names: Vec<Arc<str>>,
 }
 

@@ -55,6 +55,10 @@ pub struct Rules {
     /// Whether a user may stop any spot instance. EC2 UG: only one that a reclaim stops too, as its
     /// request must be persistent. GCE, Spot VMs, and Azure, Spot VMs: any.
     pub stops_spot: bool,
+    /// Whether an instance that has given its place up counts against its quotas all the same.
+    /// Azure, Spot VMs: a deallocated one does, and so does any other ("Quotas": allocated and
+    /// deallocated cores). EC2 and GCE: no.
+    pub stop_keeps_quota: bool,
     /// Whether the public address of an instance is a thing of its own, which stays when nobody
     /// asked for its deletion. EC2 UG and GCE, external IP addresses: an automatic (ephemeral)
     /// address goes when its instance stops or ends, always.

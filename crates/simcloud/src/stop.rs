@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use skyfleet_core::{InstanceState, Timestamp};
 
+use crate::catalog::Cloud;
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Kernel};
 use crate::ledger::LineKind;
@@ -21,7 +22,13 @@ impl Kernel {
     pub fn stop(&mut self, id: &str) -> Result<(), Refusal> {
         let m = self.numbered(id)?;
         match self.state_of(m) {
-            (InstanceState::Stopping | InstanceState::Stopped, false) => Ok(()),
+            (InstanceState::Stopping | InstanceState::Stopped, false) => {
+                if self.machines[m as usize].keeps_place() {
+                    self.log(EventKind::Stop, About::Machine(m));
+                    self.give_place_up(m, EndCause::User);
+                }
+                Ok(())
+            }
             (InstanceState::Running, _) if !self.can_stop(m) => {
                 let message =
                     format!("{id} is a spot instance that ends when it is taken back: it cannot be stopped");
@@ -35,6 +42,24 @@ impl Kernel {
         }
     }
 
+    /// Shuts the system of a machine down, which keeps its place and costs what it costs (Azure:
+    /// `powerOff`). Doing so to one that stops or has stopped changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] for an id that never was; [`Refusal::WrongState`] for a machine that has
+    /// not come up yet or is ending.
+    pub fn power_off(&mut self, id: &str) -> Result<(), Refusal> {
+        let m = self.numbered(id)?;
+        match self.state_of(m) {
+            (InstanceState::Stopping | InstanceState::Stopped, false) => Ok(()),
+            (InstanceState::Running, _) => {
+                self.shut_down(m, EndCause::User);
+                Ok(())
+            }
+            (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "power off" }),
+        }
+    }
+
     /// Starts a machine that was stopped, at today's price. Starting one that comes up or runs
     /// changes nothing.
     ///
@@ -45,6 +70,10 @@ impl Kernel {
         let m = self.numbered(id)?;
         match self.state_of(m) {
             (InstanceState::Pending | InstanceState::Running, _) => Ok(()),
+            (InstanceState::Stopped, _) if self.machines[m as usize].keeps_place() => {
+                self.wake(m);
+                Ok(())
+            }
             (InstanceState::Stopped, _) => self.start_again(m).map_err(Refusal::Full),
             (state, _) => Err(Refusal::WrongState { id: id.to_owned(), state, action: "start" }),
         }
@@ -106,6 +135,7 @@ impl Kernel {
         }
         let lot = self.machines[m as usize].lot;
         match self.lots[lot as usize].spec.on_shutdown {
+            OnShutdown::Stop if self.bills_stopped() => self.shut_down(m, EndCause::Shutdown),
             OnShutdown::Stop if self.can_stop(m) => self.stop_now(m, EndCause::Shutdown),
             _ => self.end(m, EndCause::Shutdown),
         }
@@ -128,15 +158,28 @@ impl Kernel {
         let machine = &mut self.machines[m as usize];
         machine.booted &= !each_boot;
         let (notice, by_price) = (machine.notice, machine.by_price);
-        machine.halts.push(Halt { from, down_at, cause, notice, by_price, again: None });
+        machine.halts.push(Halt { from, down_at, cause, notice, by_price, keeps_place: false, again: None });
         self.at(down_at, Due::Halted(m));
+    }
+
+    /// The machine's system goes down, and nothing else.
+    fn shut_down(&mut self, m: u32, cause: EndCause) {
+        self.log(EventKind::Stop, About::Machine(m));
+        self.stop_process(m);
+        self.leave_seat(m);
+        let (from, each_boot) = (self.now, self.spec(m).each_boot);
+        let down_at = from + self.setup.rules.stop.draw(&mut self.rng);
+        let machine = &mut self.machines[m as usize];
+        machine.booted &= !each_boot;
+        let (notice, by_price) = (machine.notice, machine.by_price);
+        machine.halts.push(Halt { from, down_at, cause, notice, by_price, keeps_place: true, again: None });
     }
 
     /// The machine is down: its place and its quota are free. One that was ended meanwhile keeps
     /// them until it is gone.
     pub(crate) fn halted(&mut self, m: u32) {
         if self.machines[m as usize].leaving_at.is_none() {
-            self.free(m);
+            self.free(m, false);
             self.stirred.insert(self.machines[m as usize].pool);
         }
     }
@@ -144,6 +187,10 @@ impl Kernel {
     pub(crate) fn stop_now(&mut self, m: u32, cause: EndCause) {
         self.log(EventKind::Stop, About::Machine(m));
         self.stop_process(m);
+        self.give_place_up(m, cause);
+    }
+
+    fn give_place_up(&mut self, m: u32, cause: EndCause) {
         let stop = self.setup.rules.stop.draw(&mut self.rng);
         self.halt(m, self.now + stop, cause);
     }
@@ -152,12 +199,18 @@ impl Kernel {
         let (pool, lot) = (self.machines[m as usize].pool, self.machines[m as usize].lot);
         self.refresh(pool);
         let price_max = self.caps.get(&m).copied();
+        // Its own quota is no reason to refuse it.
+        let keeps_quota = self.setup.rules.stop_keeps_quota;
+        if keeps_quota {
+            self.draw_quotas(pool, true);
+        }
         if let (0, Some(why)) = self.room(pool, price_max, 1) {
+            if keeps_quota {
+                self.draw_quotas(pool, false);
+            }
             return Err(why);
         }
         self.occupy(pool, 1, false);
-        self.caps.remove(&m);
-        self.take_seat(m, price_max);
         let (now, boot, prices) = (self.now, self.boot_delay(), self.prices(pool, 0));
         let running_at = now + boot.draw(&mut self.rng);
         let first = self.lines.len() as u32;
@@ -165,7 +218,20 @@ impl Kernel {
         if self.lots[lot as usize].spec.public_ip && !self.keeps_address(m) {
             self.open_line(LineKind::Address, m, prices.address, now);
         }
-        let lines = (first, self.lines.len() as u32);
+        self.begin_again(m, running_at, (first, self.lines.len() as u32));
+        Ok(())
+    }
+
+    /// A machine that kept its place comes up again.
+    fn wake(&mut self, m: u32) {
+        let running_at = self.now + self.boot_delay().draw(&mut self.rng);
+        let lines = self.machines[m as usize].start_lines();
+        self.begin_again(m, running_at, lines);
+    }
+
+    fn begin_again(&mut self, m: u32, running_at: Timestamp, lines: (u32, u32)) {
+        let (now, price_max) = (self.now, self.caps.remove(&m));
+        self.take_seat(m, price_max);
         self.advised.remove(&m);
         self.shutdowns.remove(&m);
         let machine = &mut self.machines[m as usize];
@@ -180,7 +246,11 @@ impl Kernel {
         if !self.machines[m as usize].booted {
             self.plan_boot(m, running_at);
         }
-        Ok(())
+    }
+
+    /// Whether a stopped machine costs money until its place is given up.
+    fn bills_stopped(&self) -> bool {
+        self.setup.rules.billing.states.contains(&InstanceState::Stopped)
     }
 
     fn can_stop(&self, m: u32) -> bool {
@@ -189,8 +259,9 @@ impl Kernel {
 
     /// An address of its own stays with a machine that stops.
     fn keeps_address(&self, m: u32) -> bool {
-        let spec = &self.lots[self.machines[m as usize].lot as usize].spec;
-        self.setup.rules.address_stays && !spec.delete_with_instance
+        // On Azure it is a resource, which goes with its machine at most when that is deleted.
+        let stays = self.cloud() == Cloud::Azure || !self.spec(m).goes().address;
+        self.setup.rules.address_stays && stays
     }
 
     fn numbered(&self, id: &str) -> Result<u32, Refusal> {

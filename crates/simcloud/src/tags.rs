@@ -83,12 +83,12 @@ impl Kernel {
     /// The line of the disk or address of a living machine: its id is made of the machine's.
     fn attached_line(&self, id: &str) -> Option<u32> {
         let of = |kind: LineKind| {
-            let m = *self.by_id.get(&*self.machine_id_of(kind, id)?)?;
+            let m = self.machine_by(kind, id)?;
             let open = |line: &u32| {
                 let line = &self.lines[*line as usize];
                 line.kind == kind && line.until.is_none()
             };
-            self.lines_of(m).find(open)
+            self.lines_of(m).find(open).filter(|line| *self.line_id(*line) == *id)
         };
         // An automatic address of EC2 is nothing that a call could name.
         let address = || self.setup.rules.address_stays.then(|| of(LineKind::Address)).flatten();

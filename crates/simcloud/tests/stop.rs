@@ -260,3 +260,39 @@ fn stale_lists_show_the_stops_of_their_moment() {
         "{seen:?}"
     );
 }
+
+#[test]
+fn a_stopped_machine_of_azure_costs_until_it_is_deallocated_and_counts_in_its_quota_until_it_is_deleted() {
+    let bed = Bed::playing(Cloud::Azure, STEADY);
+    let mut order = bed.order(Market::OnDemand, 1);
+    order.pools.truncate(1);
+    let vcpus = bed.offers(Market::OnDemand)[0].instance_type.vcpus;
+    let id = bed.launch(&order).unwrap().machines[0].id.clone();
+    let used = || bed.world.look(|kernel| kernel.quota("australiaeast/cores")).unwrap().1;
+    let costs = || instance_lines(&bed).iter().filter(|line| line.until.is_none()).count();
+    bed.pass(110);
+    bed.world.look(|kernel| kernel.power_off(&id)).unwrap();
+    bed.pass(890);
+    assert_eq!((view(&bed, &id).state, costs(), used()), (InstanceState::Stopped, 1, vcpus));
+    // It kept its place: it comes up whatever there is, on the same line of the bill.
+    let zone = &order.pools[0].offer.zone;
+    bed.fault(&format!(r#"{{"kind":"capacity","zone":"{zone}","available":0}}"#));
+    start(&bed, &id).unwrap();
+    bed.pass(100);
+    assert_eq!((view(&bed, &id).state, instance_lines(&bed).len()), (InstanceState::Running, 1));
+
+    bed.world.look(|kernel| kernel.power_off(&id)).unwrap();
+    bed.pass(200);
+    stop(&bed, &id).unwrap();
+    assert_eq!((view(&bed, &id).state, costs()), (InstanceState::Stopping, 0));
+    bed.pass(200);
+    assert_eq!((view(&bed, &id).state, bed.paid()), (InstanceState::Stopped, 1_290));
+    let kinds: Vec<_> = bed.world.ledger().live.iter().map(|line| line.kind).collect();
+    assert_eq!((kinds, used()), (vec![LineKind::Disk, LineKind::Address], vcpus));
+    assert!(matches!(start(&bed, &id), Err(Refusal::Full(Closed::Zone(_)))));
+    assert_eq!(used(), vcpus, "a start in vain");
+    bed.terminate(&[id]);
+    bed.pass(300);
+    assert_eq!(used(), 0);
+    assert!(bed.world.ledger().proves_empty());
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bed::{Bed, START};
 use skyfleet_core::{InstanceState, Market, tag};
-use skyfleet_simcloud::{Cloud, Fixture, FixtureKind, LineKind, Refusal, Tags, Whose};
+use skyfleet_simcloud::{Cloud, Fixture, FixtureKind, Goes, LineKind, Refusal, Tags, Whose};
 
 fn tags(pairs: &[(&str, &str)]) -> Arc<Tags> {
     Arc::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
@@ -274,4 +274,34 @@ fn a_fixture_that_changes_hands_is_the_new_owners() {
     let delete = |id: &str| bed.world.look(|kernel| kernel.delete_fixture(id));
     assert_eq!((delete("key"), delete("fleet")), (Ok(true), Ok(true)));
     assert_eq!(delete("pg"), Err(Refusal::InUse { id: "pg".to_owned(), by: 1 }));
+}
+
+#[test]
+fn on_azure_callers_choose_whole_ids_and_say_of_each_thing_whether_it_goes() {
+    let bed = Bed::new(Cloud::Azure);
+    let id = |kind: &str, name: &str| -> Arc<str> {
+        format!("/subscriptions/s/resourceGroups/g/providers/{kind}/{name}").into()
+    };
+    let mut order = bed.order(Market::OnDemand, 1);
+    order.names = vec![id("Microsoft.Compute/virtualMachines", "m")];
+    order.spec.disk_name = Some(id("Microsoft.Compute/disks", "system"));
+    order.spec.goes = Some(Goes { disk: false, interface: false, address: true });
+    let machine = bed.launch(&order).unwrap().machines[0].id.clone();
+    assert_eq!(machine, order.names[0]);
+    assert!(matches!(bed.launch(&order), Err(Refusal::Coded { status: 409, .. })), "the name is taken");
+    let disk = |bed: &Bed| {
+        bed.world.look(|kernel| {
+            kernel.disk("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/disks/system")
+        })
+    };
+    assert_eq!(disk(&bed).unwrap().machine, Some(machine.clone()));
+    bed.terminate(&[machine]);
+    bed.pass(300);
+    let ledger = bed.world.ledger();
+    let left: Vec<_> = ledger.live.iter().map(|line| line.id.to_string()).collect();
+    assert_eq!(left, [order.spec.disk_name.clone().unwrap().to_string()]);
+    let interface = &ledger.blocking[0].id;
+    assert!(interface.contains("/networkInterfaces/m-nic-"), "{interface}");
+    assert!(bed.world.look(|kernel| kernel.delete_disk(&left[0])).unwrap());
+    assert!(disk(&bed).is_none());
 }

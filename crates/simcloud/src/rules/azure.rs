@@ -40,6 +40,7 @@ pub(super) fn azure() -> Rules {
             address_spot: UsdPerHour::from_micros(5_000),
         },
         stops_spot: true,
+        stop_keeps_quota: true,
         address_stays: true,
         launch_max: 10_000,
         terminate_max: 100,

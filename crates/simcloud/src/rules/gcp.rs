@@ -40,6 +40,7 @@ pub(super) fn gcp() -> Rules {
             address_spot: UsdPerHour::from_micros(2_500),
         },
         stops_spot: true,
+        stop_keeps_quota: false,
         address_stays: false,
         launch_max: 1_000,
         terminate_max: 1,

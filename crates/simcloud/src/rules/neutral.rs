@@ -40,6 +40,7 @@ pub(super) fn neutral() -> Rules {
             address_spot: UsdPerHour::from_micros(5_000),
         },
         stops_spot: false,
+        stop_keeps_quota: false,
         address_stays: true,
         launch_max: 10_000,
         terminate_max: 1_000,
