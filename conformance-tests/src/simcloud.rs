@@ -6,6 +6,11 @@ use skyfleet_simcloud::{Call, Scenario, World};
 
 use crate::{Failure, Levers};
 
+#[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
+pub use bench::Bench;
+
 /// 2026-01-01T00:00:00Z: when the worlds of the suite begin.
 pub const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 

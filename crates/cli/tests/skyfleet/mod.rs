@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 #[cfg(any(feature = "aws", feature = "gcp"))]
+pub(crate) mod cases;
+#[cfg(any(feature = "aws", feature = "gcp"))]
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};

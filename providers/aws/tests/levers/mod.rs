@@ -7,44 +7,19 @@ use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use skyfleet_aws::{AwsProvider, Settings};
-use skyfleet_conformance::{Levers, World, permissions, simcloud};
-use skyfleet_core::{Connected, Error, ErrorKind, InstanceId, ManualClock, Region, Result};
-use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World as Sim};
+use skyfleet_conformance::simcloud::{self, Bench};
+use skyfleet_conformance::{Levers, World};
+use skyfleet_core::{Connected, Error, ErrorKind, InstanceId, Result};
+use skyfleet_simcloud::{Cloud, World as Sim};
 
 /// Two are enough to lose something in, and every list asks in each.
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
 pub(crate) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// A cloud for one case: it ends with the last lever that holds it.
-pub(crate) struct Bench {
-    pub(crate) server: Server,
-    pub(crate) clock: ManualClock,
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let called = self.sim().calls().into_keys().filter(|action| action != simcloud::ACTION);
-        permissions::note(called);
-    }
-}
-
-impl Bench {
-    pub(crate) fn sim(&self) -> &Sim {
-        self.server.world(Cloud::Aws)
-    }
-}
-
-/// A fresh cloud from the seed, in virtual time.
+/// A fresh cloud from the seed.
 pub(crate) fn bench(seed: u64) -> Result<Arc<Bench>> {
-    let clock = ManualClock::auto(simcloud::START);
-    let mut options = ServerOptions::manual(clock.clone());
-    options.seed = seed;
-    options.regions = REGIONS.map(Region::from).to_vec();
-    options.scenario = simcloud::scenario();
-    options.credentials =
-        vec![Credential { cloud: Cloud::Aws, key_id: KEY_ID.to_owned(), secret: SECRET.to_owned() }];
-    Ok(Arc::new(Bench { server: Server::start(options)?, clock }))
+    Bench::new(seed, Cloud::Aws, &REGIONS, &[(KEY_ID, SECRET)])
 }
 
 /// A fresh cloud behind a fresh provider, with all levers.
