@@ -16,15 +16,19 @@
 //! | `inventory` | everything that there is, by tag |
 //! | `network` | networks, security groups, interfaces, public addresses |
 //! | `disks` | managed disks |
+//! | `blueprint` | what machines are made of: profiles, read and checked |
+//! | `launched` | what is kept of machines beside the world |
 //! | `skus`, `usages` | sizes, quotas |
 //! | `state` | what Azure keeps beside the world |
 
 pub(crate) mod activity_log;
+pub(crate) mod blueprint;
 pub(crate) mod disks;
 pub(crate) mod error;
 pub(crate) mod groups;
 pub(crate) mod id;
 pub(crate) mod inventory;
+pub(crate) mod launched;
 pub(crate) mod list;
 pub(crate) mod made;
 pub(crate) mod method;

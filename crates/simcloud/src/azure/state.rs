@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use skyfleet_core::Timestamp;
 
 use crate::azure::groups;
+use crate::azure::launched::Launched;
 use crate::azure::made::Store;
 use crate::azure::operation::Operations;
 use crate::face::Beside;
@@ -14,6 +15,8 @@ pub(crate) struct State {
     pub(crate) operations: Operations,
     /// What callers configured, resource groups with it.
     pub(crate) made: Store,
+    /// What machines are made of.
+    pub(crate) launched: Launched,
     /// The groups that are being deleted, by their keys, and until when.
     pub(crate) deleting: BTreeMap<String, Timestamp>,
 }

@@ -35,7 +35,7 @@ pub(crate) const METHODS: &[Method] = &[
 
 const ONE: &str = "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/networkInterfaces/{name}";
 
-const KIND: &str = "Microsoft.Network/networkInterfaces";
+pub(crate) const KIND: &str = "Microsoft.Network/networkInterfaces";
 
 fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change(&made::called(request), 0, |kernel, state| {

@@ -44,7 +44,7 @@ const ONE: &str =
     "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{name}";
 const SUBNET: &str = "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{name}/subnets/{subnet}";
 
-pub(super) const KIND: &str = "Microsoft.Network/virtualNetworks";
+pub(crate) const KIND: &str = "Microsoft.Network/virtualNetworks";
 
 fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change(&made::called(request), 0, |kernel, state| {
@@ -143,6 +143,11 @@ fn delete_subnet(request: &Request<'_>) -> Result<Answer, Refusal> {
         }
         Ok(Answer::empty(status))
     })
+}
+
+/// Whether a network has a subnet of this name.
+pub(crate) fn has_subnet(made: &Made, name: &str) -> bool {
+    range_of(made, name).is_some()
 }
 
 /// The range of a subnet; `None` when the network has none of this name.

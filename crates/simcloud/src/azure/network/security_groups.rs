@@ -30,7 +30,7 @@ pub(crate) const METHODS: &[Method] = &[
 
 const ONE: &str = "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/networkSecurityGroups/{name}";
 
-pub(super) const KIND: &str = "Microsoft.Network/networkSecurityGroups";
+pub(crate) const KIND: &str = "Microsoft.Network/networkSecurityGroups";
 
 fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change(&made::called(request), 0, |kernel, state| {

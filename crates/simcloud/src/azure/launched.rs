@@ -1,0 +1,217 @@
+//! What Azure keeps of machines beside what the world knows of them. What a launch has in common is
+//! kept once per launch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use skyfleet_core::{InstanceState, OfferId, Timestamp};
+
+use crate::azure::blueprint::network::Interface;
+use crate::azure::blueprint::os::Os;
+use crate::azure::blueprint::storage::OsDisk;
+use crate::azure::blueprint::terms::Terms;
+use crate::azure::error::Told;
+use crate::azure::id::Id;
+use crate::azure::operation::guid;
+use crate::kernel::Kernel;
+use crate::tags::Tags;
+use crate::view::MachineView;
+
+/// How long the interface of a machine that could not be made is kept for it. Seen in answers of
+/// Azure ("… reserved for another Virtual Machine for 180 seconds …").
+pub(crate) const RESERVED: Duration = Duration::from_secs(180);
+
+/// All machines of the face.
+#[derive(Debug, Default)]
+pub(crate) struct Launched {
+    /// By the number of the world's launch.
+    details: BTreeMap<u32, Arc<Details>>,
+    /// The machines of the world by the keys of their ids.
+    numbers: BTreeMap<String, u32>,
+    /// Machines that could not be made, by the keys of their ids: they stay until they are deleted.
+    failed: BTreeMap<String, Failed>,
+    /// Interfaces that are reserved for such machines, by the keys of their ids.
+    reserved: BTreeMap<String, Reserved>,
+}
+
+/// What the machines of one launch have in common, as answers tell it.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    /// Whether zones were named: else the machine is in none, as far as it is told.
+    pub(crate) zonal: bool,
+    pub(crate) terms: Terms,
+    pub(crate) disk: OsDisk,
+    pub(crate) os: Os,
+    /// Exactly one.
+    pub(crate) interfaces: Vec<Interface>,
+    /// The identities of the machines, as they were given.
+    pub(crate) identity: Option<Value>,
+    /// Members of the profile that are told as they were given.
+    pub(crate) told: Map<String, Value>,
+    /// The scale set that they are in, if they are in one.
+    pub(crate) scale_set: Option<Id>,
+}
+
+/// A machine that could not be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) id: Id,
+    pub(crate) offer: OfferId,
+    pub(crate) details: Arc<Details>,
+    pub(crate) tags: Arc<Tags>,
+    pub(crate) from: Timestamp,
+    /// Until then it seems to be coming.
+    pub(crate) at: Timestamp,
+    pub(crate) told: Told,
+    /// The id of its interface.
+    pub(crate) interface: Arc<str>,
+    /// Its number among all that failed.
+    pub(crate) number: u64,
+    /// From then on it is gone: it is being deleted.
+    pub(crate) gone: Option<Timestamp>,
+}
+
+/// An interface that is kept for a machine that could not be made.
+#[derive(Clone, Debug)]
+struct Reserved {
+    id: Arc<str>,
+    until: Timestamp,
+    /// Whether it goes then: its machine is deleted, and it was to go with it.
+    goes: bool,
+}
+
+/// A machine as a path or a list finds it.
+#[derive(Clone, Debug)]
+pub(crate) enum Found<'s> {
+    Made(Box<MachineView>),
+    Failed(&'s Failed),
+}
+
+impl Launched {
+    /// Notes a launch of the world, whose machines have whole ids for names.
+    pub(crate) fn add(&mut self, kernel: &Kernel, launch: u32, details: Arc<Details>) {
+        for m in kernel.lots[launch as usize].machines() {
+            self.numbers.insert(kernel.machines[m as usize].id.to_lowercase(), m);
+        }
+        self.details.insert(launch, details);
+    }
+
+    /// Notes a machine that could not be made, in the place of an older one of its name. Its
+    /// interface is reserved from the moment at which it failed.
+    pub(crate) fn fail(&mut self, failed: Failed) {
+        let (id, until) = (failed.interface.clone(), failed.at + RESERVED);
+        self.reserved.insert(id.to_lowercase(), Reserved { id, until, goes: false });
+        self.failed.insert(failed.id.key(), failed);
+    }
+
+    /// What a launch of Azure was; the same world may hold others.
+    pub(crate) fn of(&self, launch: u32) -> Option<&Arc<Details>> {
+        self.details.get(&launch)
+    }
+
+    /// The machine with an id, until it is gone.
+    pub(crate) fn find(&self, kernel: &Kernel, id: &Id) -> Option<Found<'_>> {
+        let key = id.key();
+        if let Some(failed) = self.failed.get(&key) {
+            return Some(Found::Failed(failed));
+        }
+        let view = kernel.view(*self.numbers.get(&key)?, kernel.now());
+        (view.state != InstanceState::Terminated).then(|| Found::Made(Box::new(view)))
+    }
+
+    /// Those that could not be made.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &Failed> {
+        self.failed.values()
+    }
+
+    /// Forgets one that could not be made; its interface stays reserved, and goes then if it is to.
+    pub(crate) fn forget(&mut self, id: &Id, interface_goes: bool) {
+        let Some(failed) = self.failed.remove(&id.key()) else { return };
+        if let Some(reserved) = self.reserved.get_mut(&failed.interface.to_lowercase()) {
+            reserved.goes = interface_goes;
+        }
+    }
+
+    pub(crate) fn failed_mut(&mut self, id: &Id) -> Option<&mut Failed> {
+        self.failed.get_mut(&id.key())
+    }
+
+    /// Until when an interface is reserved for a machine that could not be made.
+    pub(crate) fn reserved(&self, id: &Id) -> Option<Timestamp> {
+        self.reserved.get(&id.key()).map(|reserved| reserved.until)
+    }
+
+    /// Whether a machine that could not be made has this interface.
+    pub(crate) fn failed_with(&self, interface: &Id) -> Option<&Failed> {
+        let key = interface.key();
+        self.reserved.get(&key)?;
+        self.failed.values().find(|failed| failed.interface.to_lowercase() == key)
+    }
+
+    /// Forgets everything in a resource group that is gone.
+    pub(crate) fn empty(&mut self, inside: &str) {
+        self.failed.retain(|key, _| !key.starts_with(inside));
+        self.reserved.retain(|key, _| !key.starts_with(inside));
+    }
+
+    /// Forgets what is over; gives the interfaces that go now.
+    pub(crate) fn tend(&mut self, kernel: &Kernel) -> Vec<Arc<str>> {
+        let now = kernel.now();
+        let gone = |failed: &Failed| failed.gone.is_some_and(|gone| gone <= now);
+        let over: Vec<Id> =
+            self.failed.values().filter(|failed| gone(failed)).map(|failed| failed.id.clone()).collect();
+        for id in over {
+            let goes = self.failed[&id.key()].details.interface_goes();
+            self.forget(&id, goes);
+        }
+        let mut going = Vec::new();
+        let failed: Vec<String> =
+            self.failed.values().map(|failed| failed.interface.to_lowercase()).collect();
+        self.reserved.retain(|key, reserved| {
+            let stays = reserved.until > now || failed.contains(key);
+            if !stays && reserved.goes {
+                going.push(reserved.id.clone());
+            }
+            stays
+        });
+        going
+    }
+}
+
+impl Details {
+    /// The interface of a machine, as its profile has it.
+    pub(crate) fn interface(&self) -> Option<&Interface> {
+        self.interfaces.first()
+    }
+
+    /// Whether the interface of a machine goes with it.
+    pub(crate) fn interface_goes(&self) -> bool {
+        self.interface().is_some_and(|interface| interface.goes)
+    }
+}
+
+impl Found<'_> {
+    pub(crate) fn id(&self) -> Option<Id> {
+        match self {
+            Self::Made(view) => Id::parse(&view.id),
+            Self::Failed(failed) => Some(failed.id.clone()),
+        }
+    }
+
+    /// The region that it is in.
+    pub(crate) fn region<'a>(&'a self, kernel: &'a Kernel) -> &'a str {
+        match self {
+            Self::Made(view) => view.region.as_str(),
+            Self::Failed(failed) => {
+                kernel.catalog().zone(failed.offer.zone.as_str()).map_or("", |zone| zone.region.as_str())
+            }
+        }
+    }
+}
+
+/// `vmId`: what a machine is called inside, and for ever.
+pub(crate) fn vm_id(kernel: &Kernel, number: u32) -> String {
+    guid(kernel.seed ^ 0x766d_4964, u64::from(number))
+}
