@@ -19,6 +19,9 @@
 //! | `blueprint` | what machines are made of: profiles, read and checked |
 //! | `launched` | what is kept of machines beside the world |
 //! | `skus`, `usages` | sizes, quotas |
+//! | `retail_prices` | the price list, which anybody may read |
+//! | `placement_scores` | how likely spot machines can be had |
+//! | `resource_graph` | questions about everything at once |
 //! | `state` | what Azure keeps beside the world |
 
 pub(crate) mod activity_log;
@@ -34,7 +37,10 @@ pub(crate) mod made;
 pub(crate) mod method;
 pub(crate) mod network;
 pub(crate) mod operation;
+pub(crate) mod placement_scores;
 pub(crate) mod request;
+pub(crate) mod resource_graph;
+pub(crate) mod retail_prices;
 pub(crate) mod skus;
 pub(crate) mod state;
 pub(crate) mod subscriptions;

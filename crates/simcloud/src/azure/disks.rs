@@ -113,6 +113,12 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
     })
 }
 
+/// A disk as it is told; `None` for what is none.
+pub(crate) fn whole(kernel: &Kernel, state: &State, id: &Id) -> Option<Value> {
+    let disk = Some(id).filter(|id| id.is_a(KIND)).and_then(|id| kernel.disk(&id.to_string()))?;
+    Some(show(state, id, &disk))
+}
+
 fn all(kernel: &Kernel) -> impl Iterator<Item = (Id, Disk)> {
     let all = kernel.disks(&Whose::default()).into_iter();
     all.filter_map(|disk| Some((Id::parse(&disk.id)?, disk)))

@@ -161,6 +161,12 @@ fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
     list::page(request, shown, 1_000)
 }
 
+/// All groups, as they are told.
+pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<(Id, Value)> {
+    let groups = state.made.values().filter(|made| made.id.kind.is_empty());
+    groups.map(|made| (made.id.clone(), show(kernel, state, made))).collect()
+}
+
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| {
         let id = found(state, request)?.id.clone();

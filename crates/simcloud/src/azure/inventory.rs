@@ -8,10 +8,10 @@ use skyfleet_core::Region;
 
 use crate::azure::error::coded;
 use crate::azure::id::Id;
-use crate::azure::made::Here;
+use crate::azure::made::{self, Here};
 use crate::azure::method::Method;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, list};
+use crate::azure::{Answer, Request, disks, list};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -75,6 +75,17 @@ pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<Thing> {
         })
         .collect();
     things.into_values().collect()
+}
+
+/// One resource with what is in it.
+pub(crate) fn whole(kernel: &Kernel, state: &State, thing: &Thing) -> Value {
+    if let Some(disk) = disks::whole(kernel, state, &thing.id) {
+        return disk;
+    }
+    match state.made.get(&thing.id.key()) {
+        Some(made) => made::show(kernel, made),
+        None => thing.show(),
+    }
 }
 
 /// `$filter` of lists of resources and of resource groups: `tagName eq 'a' and tagValue eq 'b'`,

@@ -2,7 +2,10 @@
 
 use crate::azure::network::{addresses, interfaces, networks, security_groups};
 use crate::azure::request::{Answer, Request};
-use crate::azure::{activity_log, disks, groups, inventory, operation, skus, subscriptions, usages};
+use crate::azure::{
+    activity_log, disks, groups, inventory, operation, placement_scores, resource_graph, retail_prices, skus,
+    subscriptions, usages,
+};
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
 
@@ -20,6 +23,9 @@ const ROOMS: &[&[Method]] = &[
     inventory::METHODS,
     networks::METHODS,
     operation::METHODS,
+    placement_scores::METHODS,
+    resource_graph::METHODS,
+    retail_prices::METHODS,
     security_groups::METHODS,
     skus::METHODS,
     subscriptions::METHODS,

@@ -6,6 +6,7 @@ use crate::azure::groups;
 use crate::azure::launched::Launched;
 use crate::azure::made::Store;
 use crate::azure::operation::Operations;
+use crate::azure::resource_graph::tables::Seen;
 use crate::face::Beside;
 use crate::kernel::Kernel;
 
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) launched: Launched,
     /// The groups that are being deleted, by their keys, and until when.
     pub(crate) deleting: BTreeMap<String, Timestamp>,
+    /// What Resource Graph knows.
+    pub(crate) seen: Seen,
 }
 
 impl Beside for State {

@@ -7,6 +7,7 @@ use skyfleet_core::Region;
 
 use crate::azure::error::coded;
 use crate::azure::method::Method;
+use crate::azure::state::State;
 use crate::azure::{Answer, Request, list};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -26,7 +27,7 @@ pub(crate) const METHODS: &[Method] = &[
 const FIRST: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The tenant of all.
-const TENANT: &str = "00000000-0000-4000-8000-00000000000f";
+pub(crate) const TENANT: &str = "00000000-0000-4000-8000-00000000000f";
 
 /// How regions are called in prose. Azure documentation, "Azure regions list".
 const CALLED: [(&str, &str); 6] = [
@@ -62,10 +63,7 @@ pub(crate) fn region_of(kernel: &Kernel, request: &Request<'_>) -> Result<Region
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let all = request.look("global", |_, state| {
-        let used = state.made.values().map(|made| made.id.subscription.to_lowercase());
-        Ok(used.chain([FIRST.to_owned()]).collect::<BTreeSet<_>>())
-    })?;
+    let all = request.look("global", |_, state| Ok(all(state)))?;
     list::page(request, all.iter().map(|id| show(id)).collect(), 1_000)
 }
 
@@ -82,7 +80,13 @@ fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     Answer::ok(&show(id))
 }
 
-fn show(id: &str) -> Value {
+/// The ids of those that something is in, and of the first.
+pub(crate) fn all(state: &State) -> BTreeSet<String> {
+    let used = state.made.values().map(|made| made.id.subscription.to_lowercase());
+    used.chain([FIRST.to_owned()]).collect()
+}
+
+pub(crate) fn show(id: &str) -> Value {
     json!({
         "id": format!("/subscriptions/{id}"),
         "subscriptionId": id,
