@@ -13,6 +13,7 @@
 //! | behaviour added around any provider | [`layers`] |
 //! | whether a fleet could be had, said beforehand | [`doctor`] |
 //! | answers of a cloud that stay true for a while | [`kept`] |
+//! | regions and zones by name, in scope and asked about | [`places`] |
 //! | reading a provider's own table of the config | [`settings`] |
 //! | how far a reader of preemptions has come | [`read_to`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
@@ -32,6 +33,7 @@ pub mod layers;
 pub mod mock;
 mod money;
 mod offer;
+pub mod places;
 mod preemption_handling;
 mod provider;
 mod quota;

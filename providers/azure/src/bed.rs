@@ -1,9 +1,10 @@
 //! A simulated Resource Manager on the wire, for tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use skyfleet_core::{Clock, ManualClock, Region, Timestamp};
-use skyfleet_simcloud::{Cloud, Server, ServerOptions, World};
+use skyfleet_simcloud::{Cloud, Fault, Server, ServerOptions, World};
 
 use crate::{AzureProvider, Settings, client_secret};
 
@@ -39,6 +40,22 @@ impl Bed {
 
     pub(crate) fn world(&self) -> &World {
         self.server.world(Cloud::Azure)
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) fn inject(&self, fault: serde_json::Value) {
+        let fault: Fault = serde_json::from_value(fault).unwrap();
+        self.world().inject(fault).unwrap();
+    }
+
+    /// From now on a method is refused.
+    pub(crate) fn fail(&self, method: &str, status: u16, code: &str) {
+        self.inject(serde_json::json!({
+            "kind": "error", "action": method, "probability": 1.0, "status": status, "code": code, "when": "before",
+        }));
     }
 
     /// How often a method was called.

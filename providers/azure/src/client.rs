@@ -3,7 +3,9 @@
 pub(crate) mod arm;
 mod credentials;
 pub(crate) mod fleet;
+pub(crate) mod market;
 pub(crate) mod operations;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -19,8 +19,10 @@ use crate::names::{Subnet, is_group, region_of};
 /// ssh_key = "ada:ssh-ed25519 AAAAC3NzaC1lZD" # who may log in, and by which key; default nobody
 /// ssh_cidr = "203.0.113.0/24"                # who reaches port 22; needs `ssh_key`; default nobody
 /// image = "Debian:debian-12:12-gen2:latest"  # in place of the fleet's `image`
+///
+/// placement_scores = true                    # ask for spot placement scores; default true
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The subscription; without it what the environment names.
     pub subscription_id: Option<String>,
@@ -41,6 +43,26 @@ pub struct Settings {
     pub ssh_cidr: Option<Cidr>,
     /// The image, in place of the one that the fleet names.
     pub image: Option<String>,
+    /// Whether to ask for spot placement scores: it needs a role of its own ("Compute Recommendations
+    /// Role"), and the answers are rationed.
+    pub placement_scores: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            subscription_id: None,
+            regions: Vec::new(),
+            zones: Vec::new(),
+            endpoint_url: None,
+            resource_group: None,
+            subnets: Vec::new(),
+            ssh_key: None,
+            ssh_cidr: None,
+            image: None,
+            placement_scores: true,
+        }
+    }
 }
 
 const KEYS: Keys = Keys {
@@ -55,6 +77,7 @@ const KEYS: Keys = Keys {
         "ssh_key",
         "ssh_cidr",
         "image",
+        "placement_scores",
     ],
     credentials: "they are those of Azure's own libraries (`az login`; or AZURE_TENANT_ID, AZURE_CLIENT_ID and \
         AZURE_CLIENT_SECRET; or the identity of the machine)",
@@ -79,6 +102,7 @@ impl Settings {
                 "ssh_key" => settings.ssh_key = Some(ssh_key(at, value)?),
                 "ssh_cidr" => settings.ssh_cidr = Some(at.parsed(value)?),
                 "image" => settings.image = Some(at.word(value)?),
+                "placement_scores" => settings.placement_scores = at.flag(value)?,
                 _ => return Err(at.unknown()),
             }
         }
@@ -218,6 +242,7 @@ mod tests {
             ("ssh_key = \"root:ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ\"", "\"root\""),
             ("ssh_key = \"ada:AAAA\"", "ssh-ed25519"),
             ("ssh_cidr = \"203.0.113.0/24\"", "ssh_key"),
+            ("placement_scores = 1", "true or false"),
         ] {
             let error = parsed(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidConfig);

@@ -14,6 +14,16 @@ pub fn all() -> Vec<&'static str> {
     all
 }
 
+/// Whether a fleet is had without an action too: what it tells is left out then.
+pub fn is_optional(action: &str) -> bool {
+    let of = |call: &&(&str, &[&str])| call.1.contains(&action);
+    let mut calls = NEEDED.iter().filter(of).peekable();
+    calls.peek().is_some() && calls.all(|(call, _)| OPTIONAL.contains(call))
+}
+
+/// Scores order offers, and without the activity log a machine that was taken back is only gone.
+const OPTIONAL: [&str; 2] = ["activityLogs.LIST", "placementScores.POST"];
+
 /// The calls, and what Azure does in the name of whoever makes them: a fleet makes its machines with
 /// their disks, interfaces and addresses.
 const NEEDED: &[(&str, &[&str])] = &[
@@ -99,6 +109,14 @@ mod tests {
         assert!(NEEDED.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert_eq!(needed("virtualMachines.LIST"), Some(&["Microsoft.Compute/virtualMachines/read"][..]));
         assert_eq!((needed("operations.GET"), needed("vaults.LIST")), (Some(&[][..]), None));
+    }
+
+    #[test]
+    fn an_action_is_optional_where_all_its_calls_are() {
+        let optional: Vec<&str> = all().into_iter().filter(|action| is_optional(action)).collect();
+        let scores = "Microsoft.Compute/locations/placementScores/generate/action";
+        assert_eq!(optional, [scores, "Microsoft.Insights/eventtypes/values/Read"]);
+        assert!(!is_optional("Microsoft.Nothing/at/all"));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What launching, watching and ending ask Azure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use azure_core_021 as legacy;
 use azure_mgmt_compute::models::VirtualMachine;
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use skyfleet_core::{Error, ErrorKind, InstanceId, InstanceState, Region, Result, Timestamp};
+use skyfleet_core::{InstanceId, InstanceState, Region, Result, Timestamp};
 
 use super::arm::Call;
 use super::{Answer, Client};
@@ -21,7 +21,6 @@ pub(crate) const COMPUTE: &str = "2024-07-01";
 pub(crate) const FLEETS: &str = "2026-08-01";
 pub(crate) const DISKS: &str = "2024-03-02";
 pub(crate) const GRAPH: &str = "2021-03-01";
-const LOCATIONS: &str = "2022-12-01";
 const ACTIVITY: &str = "2015-04-01";
 const SCHEDULE: &str = "2025-05-01";
 
@@ -43,28 +42,6 @@ impl Client {
     /// The path of a resource group.
     pub(crate) fn group_path(&self, group: &str) -> Result<String> {
         Ok(format!("/subscriptions/{}/resourceGroups/{group}", self.subscription()?))
-    }
-
-    /// The regions that the subscription has and the settings let in, in order.
-    ///
-    /// # Errors
-    /// `InvalidConfig` when the settings name one that there is not.
-    pub(crate) async fn regions(&self, operation: &'static str) -> Result<Vec<Region>> {
-        let path = format!("/subscriptions/{}/locations", self.subscription()?);
-        let listed = self.list(operation, path, LOCATIONS).await?;
-        // The others are continents, for services that are in no region.
-        let physical = listed.iter().filter(|location| {
-            let kind = location.pointer("/metadata/regionType").and_then(Value::as_str);
-            kind.is_none_or(|kind| kind == "Physical")
-        });
-        let names = physical.filter_map(|location| location.get("name")?.as_str());
-        let known: BTreeSet<Region> = names.map(Region::from).collect();
-        let scope = &self.settings().regions;
-        if let Some(unknown) = scope.iter().find(|region| !known.contains(*region)) {
-            let message = format!("the subscription has no region {unknown}");
-            return Err(Error::new(ErrorKind::InvalidConfig, message).with("key", "providers.azure.regions"));
-        }
-        Ok(known.into_iter().filter(|region| scope.is_empty() || scope.contains(region)).collect())
     }
 
     /// All machines of the subscription.

@@ -7,14 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use skyfleet_core::{FleetName, InstanceId, Inventory, Owner, Resource, Result, Selector, tag};
 
 use super::Kind;
 use crate::AzureProvider;
-use crate::client::arm::Call;
-use crate::client::fleet::{GRAPH, RESOURCES};
+use crate::client::fleet::RESOURCES;
 use crate::convert::{Reader, id, tags};
 use crate::names::{Id, Machine, Part, plain};
 
@@ -109,15 +107,8 @@ fn resource(kind: Kind, id: &str, location: &str, tags: &BTreeMap<String, String
 async fn unlisted(provider: &AzureProvider, owner: &Owner) -> Result<()> {
     let client = &provider.client;
     let query = format!("Resources | where tags['{}'] == '{owner}' | project id, type, location", tag::OWNER);
-    let body = json!({
-        "subscriptions": [client.subscription()?],
-        "query": query,
-        "options": { "resultFormat": "objectArray" },
-    });
-    let path = "/providers/Microsoft.ResourceGraph/resources".to_owned();
-    let answer = client.value(&Call::with(Method::POST, OPERATION, path, GRAPH, &body)).await?;
-    let found = answer.get("data").and_then(Value::as_array).into_iter().flatten();
-    for thing in found.filter_map(|thing| thing.get("id")?.as_str()) {
+    let found = client.graph(OPERATION, &query).await?;
+    for thing in found.iter().filter_map(|thing| thing.get("id")?.as_str()) {
         if Id::parse(thing).is_none_or(|id| Kind::of(&id).is_none()) {
             tracing::warn!(id = thing, "something carries the owner's tag that this provider never makes");
         }
@@ -127,6 +118,8 @@ async fn unlisted(provider: &AzureProvider, owner: &Owner) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
