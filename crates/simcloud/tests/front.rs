@@ -141,6 +141,6 @@ fn what_is_not_simulated_is_refused_in_the_clouds_own_envelope() {
     let server = server();
     let gcp = get(&format!("{}/compute/v1/projects/p/global/urlMaps", server.urls().gcp));
     assert_eq!((gcp.status, gcp.json()["error"]["code"].as_u64()), (501, Some(501)));
-    let azure = get(&format!("{}/subscriptions/s/resourcegroups", server.urls().azure));
+    let azure = get(&format!("{}/subscriptions/s/nothing?api-version=2022-12-01", server.urls().azure));
     assert_eq!((azure.status, azure.json()["error"]["code"].as_str()), (501, Some("NotImplemented")));
 }
