@@ -11,6 +11,7 @@
 //! | `operation` | long-running operations, by `Azure-AsyncOperation` and by `Location` |
 //! | `activity_log` | what was done to machines, and by whom |
 //! | `subscriptions` | subscriptions and their locations |
+//! | `machines` | virtual machines |
 //! | `made` | what callers configure, whatever it is |
 //! | `groups` | resource groups |
 //! | `inventory` | everything that there is, by tag |
@@ -33,6 +34,7 @@ pub(crate) mod id;
 pub(crate) mod inventory;
 pub(crate) mod launched;
 pub(crate) mod list;
+pub(crate) mod machines;
 pub(crate) mod made;
 pub(crate) mod method;
 pub(crate) mod network;

@@ -13,7 +13,7 @@ use crate::azure::operation::guid;
 use crate::azure::request::{Answer, Request};
 use crate::event::{About, EventKind};
 use crate::kernel::Kernel;
-use crate::machine::EndCause;
+use crate::machine::{EndCause, Machine};
 use crate::refusal::Refusal;
 
 /// How late an entry shows. Azure documentation, "Azure Monitor activity log": within minutes; the
@@ -126,7 +126,7 @@ fn entries(kernel: &Kernel, wanted: &Wanted, subscription: &str) -> Vec<Value> {
             EventKind::Launch => ("write", "skyfleet"),
             EventKind::Reclaim => ("evictSpotVM/action", "Azure Compute"),
             EventKind::Terminate if machine.cause != Some(EndCause::Reclaimed) => ("delete", "skyfleet"),
-            EventKind::Stop => ("deallocate/action", "skyfleet"),
+            EventKind::Stop => (halt(machine, event.at), "skyfleet"),
             EventKind::Start => ("start/action", "skyfleet"),
             _ => continue,
         };
@@ -136,6 +136,12 @@ fn entries(kernel: &Kernel, wanted: &Wanted, subscription: &str) -> Vec<Value> {
         }
     }
     entries
+}
+
+/// What a machine that stopped then was told: to give its place up, or to keep it.
+fn halt(machine: &Machine, at: Timestamp) -> &'static str {
+    let halt = machine.halts.iter().rev().find(|halt| halt.from == at);
+    if halt.is_some_and(|halt| halt.keeps_place) { "powerOff/action" } else { "deallocate/action" }
 }
 
 fn entry(kernel: &Kernel, id: &Id, number: u64, at: Timestamp, operation: &str, caller: &str) -> Value {

@@ -225,4 +225,4 @@ pub(crate) fn unsimulated(what: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

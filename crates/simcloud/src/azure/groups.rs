@@ -81,6 +81,7 @@ pub(crate) fn finish(kernel: &mut Kernel, state: &mut State) {
 fn empty(kernel: &mut Kernel, state: &mut State, group: &Id) {
     let inside = format!("{}/", group.key());
     state.made.retain(|key, _| !key.starts_with(&inside));
+    state.launched.empty(&inside);
     for thing in inventory::all(kernel, state) {
         if thing.id.key().starts_with(&inside) {
             let id = thing.id.to_string();
@@ -118,6 +119,9 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
                 old.location
             );
             return Err(coded(409, "InvalidResourceGroupLocation", message));
+        }
+        if old.is_some() && request.head.only_new {
+            return Err(coded(412, "PreconditionFailed", format!("The resource group '{name}' exists.")));
         }
         let id = old.map_or(asked, |old| old.id.clone());
         let wanted = Wanted { is_new: old.is_none(), id, location, tags };

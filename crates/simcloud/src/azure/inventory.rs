@@ -8,6 +8,8 @@ use skyfleet_core::Region;
 
 use crate::azure::error::coded;
 use crate::azure::id::Id;
+use crate::azure::launched::Found;
+use crate::azure::machines::interfaces as parts;
 use crate::azure::made::{self, Here};
 use crate::azure::method::Method;
 use crate::azure::state::State;
@@ -67,7 +69,14 @@ pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<Thing> {
     let fixtures = kernel.fixtures(None).filter(|fixture| fixture.kind == FixtureKind::Interface);
     let interfaces =
         fixtures.map(|fixture| (fixture.id.to_string(), fixture.region.clone(), fixture.tags.clone()));
-    let all = made.chain(machines).chain(disks).chain(addresses).chain(interfaces);
+    let failed = state.launched.failed().map(|failed| {
+        let region = Found::Failed(failed).region(kernel).into();
+        (failed.id.to_string(), region, failed.tags.clone())
+    });
+    let parts = parts::of_machines(kernel, &state.launched).into_iter();
+    let parts = parts.chain(parts::addresses_of_machines(kernel, &state.launched));
+    let parts = parts.map(|part| (part.id.to_string(), part.location, part.tags));
+    let all = made.chain(machines).chain(disks).chain(addresses).chain(interfaces).chain(failed).chain(parts);
     let things: BTreeMap<String, Thing> = all
         .filter_map(|(id, location, tags)| {
             let id = Id::parse(&id).filter(|id| !id.kind.is_empty())?;

@@ -16,6 +16,7 @@ use crate::azure::error::Told;
 use crate::azure::id::Id;
 use crate::azure::operation::guid;
 use crate::kernel::Kernel;
+use crate::ledger::LineKind;
 use crate::tags::Tags;
 use crate::view::MachineView;
 
@@ -28,8 +29,15 @@ pub(crate) const RESERVED: Duration = Duration::from_secs(180);
 pub(crate) struct Launched {
     /// By the number of the world's launch.
     details: BTreeMap<u32, Arc<Details>>,
-    /// The machines of the world by the keys of their ids.
+    /// The machines of the world by the keys of their ids, of those of their interfaces, and of those
+    /// of their public addresses.
     numbers: BTreeMap<String, u32>,
+    interfaces: BTreeMap<String, u32>,
+    addresses: BTreeMap<String, u32>,
+    /// Machines whose interface was there before them and goes with them, with its id.
+    taking: BTreeMap<u32, Id>,
+    /// How many could not be made.
+    count: u64,
     /// Machines that could not be made, by the keys of their ids: they stay until they are deleted.
     failed: BTreeMap<String, Failed>,
     /// Interfaces that are reserved for such machines, by the keys of their ids.
@@ -94,8 +102,30 @@ impl Launched {
     pub(crate) fn add(&mut self, kernel: &Kernel, launch: u32, details: Arc<Details>) {
         for m in kernel.lots[launch as usize].machines() {
             self.numbers.insert(kernel.machines[m as usize].id.to_lowercase(), m);
+            self.interfaces.insert(kernel.interface_id(m).to_lowercase(), m);
+            let lines = kernel.machines[m as usize].lines;
+            let is_one = |line: &u32| kernel.lines[*line as usize].kind == LineKind::Address;
+            if let Some(line) = (lines.0..lines.1).find(is_one) {
+                self.addresses.insert(kernel.line_id(line).to_lowercase(), m);
+            }
+            if let Some(given) = details.interface().and_then(|interface| interface.given.as_ref()) {
+                self.taking.insert(m, given.clone());
+            }
         }
         self.details.insert(launch, details);
+    }
+
+    /// A number for a machine that could not be made.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Changes what the machines of a launch have in common.
+    pub(crate) fn change(&mut self, launch: u32, change: impl FnOnce(&mut Details)) {
+        if let Some(details) = self.details.get_mut(&launch) {
+            change(Arc::make_mut(details));
+        }
     }
 
     /// Notes a machine that could not be made, in the place of an older one of its name. Its
@@ -121,6 +151,21 @@ impl Launched {
         (view.state != InstanceState::Terminated).then(|| Found::Made(Box::new(view)))
     }
 
+    /// The numbers of the machines, those that are gone with them.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        self.interfaces.values().copied()
+    }
+
+    /// The machine that has or had an interface.
+    pub(crate) fn with_interface(&self, id: &Id) -> Option<u32> {
+        self.interfaces.get(&id.key()).copied()
+    }
+
+    /// The machine that a public address came with.
+    pub(crate) fn with_address(&self, id: &Id) -> Option<u32> {
+        self.addresses.get(&id.key()).copied()
+    }
+
     /// Those that could not be made.
     pub(crate) fn failed(&self) -> impl Iterator<Item = &Failed> {
         self.failed.values()
@@ -143,7 +188,7 @@ impl Launched {
         self.reserved.get(&id.key()).map(|reserved| reserved.until)
     }
 
-    /// Whether a machine that could not be made has this interface.
+    /// The machine that could not be made and has this interface.
     pub(crate) fn failed_with(&self, interface: &Id) -> Option<&Failed> {
         let key = interface.key();
         self.reserved.get(&key)?;
@@ -156,9 +201,19 @@ impl Launched {
         self.reserved.retain(|key, _| !key.starts_with(inside));
     }
 
-    /// Forgets what is over; gives the interfaces that go now.
-    pub(crate) fn tend(&mut self, kernel: &Kernel) -> Vec<Arc<str>> {
+    /// Forgets what is over; gives the interfaces that go now, or went with their machines.
+    pub(crate) fn tend(&mut self, kernel: &Kernel) -> Vec<Id> {
         let now = kernel.now();
+        let is_gone = |m: u32| kernel.machines[m as usize].state_at(now) == InstanceState::Terminated;
+        let mut going: Vec<Id> = Vec::new();
+        self.taking.retain(|m, interface| {
+            let gone = is_gone(*m);
+            if gone {
+                self.interfaces.remove(&interface.key());
+                going.extend(kernel.spec(*m).goes().interface.then(|| interface.clone()));
+            }
+            !gone
+        });
         let gone = |failed: &Failed| failed.gone.is_some_and(|gone| gone <= now);
         let over: Vec<Id> =
             self.failed.values().filter(|failed| gone(failed)).map(|failed| failed.id.clone()).collect();
@@ -166,13 +221,12 @@ impl Launched {
             let goes = self.failed[&id.key()].details.interface_goes();
             self.forget(&id, goes);
         }
-        let mut going = Vec::new();
         let failed: Vec<String> =
             self.failed.values().map(|failed| failed.interface.to_lowercase()).collect();
         self.reserved.retain(|key, reserved| {
             let stays = reserved.until > now || failed.contains(key);
             if !stays && reserved.goes {
-                going.push(reserved.id.clone());
+                going.extend(Id::parse(&reserved.id));
             }
             stays
         });
@@ -193,6 +247,16 @@ impl Details {
 }
 
 impl Found<'_> {
+    /// Whether it is in a scale set.
+    pub(crate) fn is_in(&self, launched: &Launched, set: &Id) -> bool {
+        let details = match self {
+            Self::Made(view) => launched.of(view.launch),
+            Self::Failed(failed) => Some(&failed.details),
+        };
+        let own = details.and_then(|details| details.scale_set.as_ref());
+        own.is_some_and(|own| own.key() == set.key())
+    }
+
     pub(crate) fn id(&self) -> Option<Id> {
         match self {
             Self::Made(view) => Id::parse(&view.id),

@@ -10,9 +10,10 @@ use skyfleet_core::{Region, Timestamp};
 
 use crate::azure::error::{coded, invalid, not_found};
 use crate::azure::id::Id;
+use crate::azure::machines::interfaces::Part;
 use crate::azure::operation::{self, Poll};
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, groups, list, subscriptions};
+use crate::azure::{Answer, Request, groups, list, machines, subscriptions};
 use crate::fixture::{Fixture, FixtureKind};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -190,6 +191,27 @@ pub(crate) fn begin(
     operation::begin(kernel, state, request, poll, TAKES, None)
 }
 
+/// Changes the tags of what a path names, which is all that can be changed so.
+///
+/// # Errors
+/// Those of [`found`] and of [`tags`]; while the group is going.
+pub(crate) fn patch(
+    request: &Request<'_>,
+    kind: &str,
+    show: impl Fn(&Kernel, &State, &Made) -> Value,
+) -> Result<Answer, Refusal> {
+    let tags = tags(request.body)?;
+    request.change("global", 0, |kernel, state| {
+        adopt(kernel, state);
+        let made = found(state, request, kind)?;
+        groups::stays(state, &made.id)?;
+        if !request.body["tags"].is_null() {
+            kernel.retag(&made.id.to_string(), |own| *own = (*tags).clone());
+        }
+        Answer::ok(&show(kernel, state, made))
+    })
+}
+
 /// Deletes what a path names: 204 for what is not there.
 ///
 /// # Errors
@@ -199,9 +221,23 @@ pub(crate) fn delete(
     kind: &str,
     release: impl FnOnce(&mut Kernel, &mut State, &Made) -> Result<(), Refusal>,
 ) -> Result<Answer, Refusal> {
+    delete_checked(request, kind, |_, _, _| Ok(()), release)
+}
+
+/// The same; `check` refuses what may not be deleted, whether a caller made it or not.
+///
+/// # Errors
+/// Those of `check` and of `release`.
+pub(crate) fn delete_checked(
+    request: &Request<'_>,
+    kind: &str,
+    check: impl FnOnce(&Kernel, &State, &Id) -> Result<(), Refusal>,
+    release: impl FnOnce(&mut Kernel, &mut State, &Made) -> Result<(), Refusal>,
+) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| {
         adopt(kernel, state);
         let id = id_of(state, request, kind)?;
+        check(kernel, state, &id)?;
         let Some(made) = state.made.get(&id.key()).cloned() else { return Ok(Answer::empty(204)) };
         release(kernel, state, &made)?;
         state.made.remove(&id.key());
@@ -224,13 +260,37 @@ pub(crate) fn list(
     kind: &str,
     show: impl Fn(&Kernel, &State, &Made) -> Value,
 ) -> Result<Answer, Refusal> {
-    let shown = request.look("global", |kernel, state| {
+    list_with(request, kind, |_, _| Vec::new(), show)
+}
+
+/// The same, with what comes with machines that are there.
+pub(crate) fn list_with(
+    request: &Request<'_>,
+    kind: &str,
+    with_machines: impl FnOnce(&Kernel, &State) -> Vec<Part>,
+    show: impl Fn(&Kernel, &State, &Made) -> Value,
+) -> Result<Answer, Refusal> {
+    request.look("global", |kernel, state| {
         adopt(kernel, state);
         let here = Here::of(state, request)?;
         let all = state.made.values().filter(|made| made.id.is_a(kind) && here.has(&made.id));
-        Ok(all.map(|made| show(kernel, state, made)).collect())
-    })?;
-    list::page(request, shown, PAGE)
+        let mut all: Vec<(Id, Listed<'_>)> =
+            all.map(|made| (made.id.clone(), Listed::Made(made))).collect();
+        let parts = with_machines(kernel, state).into_iter().filter(|part| here.has(&part.id));
+        all.extend(parts.map(|part| (part.id.clone(), Listed::Part(part))));
+        list::page_of(request, all, PAGE, |listed| {
+            Some(match listed {
+                Listed::Made(made) => show(kernel, state, made),
+                Listed::Part(part) => part.show(),
+            })
+        })
+    })
+}
+
+/// What a list shows: what callers made, or what came with a machine.
+enum Listed<'s> {
+    Made(&'s Made),
+    Part(Part),
 }
 
 /// Where a list looks.
@@ -376,7 +436,10 @@ pub(crate) fn adopt(kernel: &Kernel, state: &mut State) {
     let left = interfaces.chain(addresses.map(|address| (address.id, address.region)));
     for (id, location) in left {
         let Some(id) = Id::parse(&id) else { continue };
-        let made = |id| Made { id, location, ready: kernel.now(), body: Map::new() };
-        state.made.entry(id.key()).or_insert_with(|| made(id));
+        let key = id.key();
+        if !state.made.contains_key(&key) {
+            let body = machines::interfaces::left(kernel, &state.launched, &id).unwrap_or_default();
+            state.made.insert(key, Made { id, location, ready: kernel.now(), body });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::azure::network::{addresses, interfaces, networks, security_groups};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
-    activity_log, disks, groups, inventory, operation, placement_scores, resource_graph, retail_prices, skus,
+    activity_log, disks, groups, inventory, machines, operation, placement_scores, resource_graph, retail_prices, skus,
     subscriptions, usages,
 };
 use crate::method::{self, Case, Values};
@@ -21,6 +21,7 @@ const ROOMS: &[&[Method]] = &[
     groups::METHODS,
     interfaces::METHODS,
     inventory::METHODS,
+    machines::METHODS,
     networks::METHODS,
     operation::METHODS,
     placement_scores::METHODS,

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use skyfleet_core::Timestamp;
 
-use crate::azure::groups;
+use crate::azure::{groups, providers};
+use crate::azure::fleets::{self, Fleets};
 use crate::azure::launched::Launched;
 use crate::azure::made::Store;
 use crate::azure::operation::Operations;
@@ -16,16 +17,25 @@ pub(crate) struct State {
     pub(crate) operations: Operations,
     /// What callers configured, resource groups with it.
     pub(crate) made: Store,
+    pub(crate) fleets: Fleets,
     /// What machines are made of.
     pub(crate) launched: Launched,
     /// The groups that are being deleted, by their keys, and until when.
     pub(crate) deleting: BTreeMap<String, Timestamp>,
+    /// The registrations that are not there.
+    pub(crate) unregistered: providers::Missing,
     /// What Resource Graph knows.
     pub(crate) seen: Seen,
 }
 
 impl Beside for State {
     fn tend(&mut self, kernel: &mut Kernel) {
+        for interface in self.launched.tend(kernel) {
+            // Nothing holds an interface but its machine, which is gone.
+            let _ = kernel.delete_fixture(&interface.to_string());
+            self.made.remove(&interface.key());
+        }
         groups::finish(kernel, self);
+        fleets::upkeep::tend(kernel, self);
     }
 }

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::interfaces;
 use crate::azure::error::coded;
+use crate::azure::id::Id;
 use crate::azure::made::{self, Made};
 use crate::azure::method::Method;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request};
+use crate::azure::{Answer, Request, machines};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
@@ -60,16 +61,29 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.look("global", |kernel, state| {
         made::adopt(kernel, state);
-        Answer::ok(&show(kernel, state, made::found(state, request, KIND)?))
+        let id = made::id_of(state, request, KIND)?;
+        match machines::interfaces::found_address(kernel, &state.launched, &id) {
+            Some(part) => Answer::ok(&part.show()),
+            None => Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)),
+        }
     })
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::list(request, KIND, show)
+    let of_machines =
+        |kernel: &Kernel, state: &State| machines::interfaces::addresses_of_machines(kernel, &state.launched);
+    made::list_with(request, KIND, of_machines, show)
 }
 
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::delete(request, KIND, |kernel, state, made| {
+    let in_use = |kernel: &Kernel, state: &State, id: &Id| {
+        let part = machines::interfaces::found_address(kernel, &state.launched, id);
+        part.map_or(Ok(()), |part| Err(coded(400, IN_USE, format!(
+            "Public IP address {id} can not be deleted since it is still allocated to {}.",
+            part.body["properties"]["ipConfiguration"]["id"]
+        ))))
+    };
+    made::delete_checked(request, KIND, in_use, |kernel, state, made| {
         let id = made.id.to_string();
         made::unused(state, &id, IN_USE)?;
         match kernel.delete_address(&id) {

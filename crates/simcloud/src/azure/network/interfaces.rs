@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{addresses, networks, security_groups};
 use crate::azure::error::{coded, invalid};
@@ -10,7 +10,7 @@ use crate::azure::id::Id;
 use crate::azure::made::{self, Made};
 use crate::azure::method::Method;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request};
+use crate::azure::{Answer, Request, machines};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -52,7 +52,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         let mut body = Map::new();
         body.insert("properties".to_owned(), properties.into());
         made::keep(kernel, state, &wanted, FixtureKind::Interface, body);
-        let shown = show(kernel, &state.made[&wanted.id.key()]);
+        let shown = show(kernel, state, &state.made[&wanted.id.key()]);
         made::begun(kernel, state, request, &wanted, &shown)
     })
 }
@@ -117,20 +117,37 @@ pub(super) fn part_with(state: &State, address: &Id) -> Option<String> {
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.look("global", |kernel, state| {
         made::adopt(kernel, state);
-        Answer::ok(&show(kernel, made::found(state, request, KIND)?))
+        let id = made::id_of(state, request, KIND)?;
+        match machines::interfaces::found(kernel, &state.launched, &id) {
+            Some(part) => Answer::ok(&part.show()),
+            None => Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)),
+        }
     })
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::list(request, KIND, |kernel, _, made| show(kernel, made))
+    let of_machines =
+        |kernel: &Kernel, state: &State| machines::interfaces::of_machines(kernel, &state.launched);
+    made::list_with(request, KIND, of_machines, show)
 }
 
+/// One that a machine has, or that is reserved for one that could not be made, stays.
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::delete(request, KIND, |kernel, _, made| made::release(kernel, &made.id.to_string(), "NicInUse"))
+    made::delete_checked(
+        request,
+        KIND,
+        |kernel, state, id| machines::interfaces::check_free(kernel, state, id),
+        |kernel, _, made| made::release(kernel, &made.id.to_string(), "NicInUse"),
+    )
 }
 
-fn show(kernel: &Kernel, made: &Made) -> Value {
+fn show(kernel: &Kernel, state: &State, made: &Made) -> Value {
     let mut shown = made::show(kernel, made);
+    let holder = machines::interfaces::holder(kernel, &state.launched, &made.id);
+    let failed = || state.launched.failed_with(&made.id).map(|failed| failed.id.to_string().into());
+    if let Some(machine) = holder.or_else(failed) {
+        shown["properties"]["virtualMachine"] = json!({ "id": machine });
+    }
     let parts = made::parts(&shown, "ipConfigurations", &format!("{KIND}/ipConfigurations"));
     shown["properties"]["ipConfigurations"] = parts;
     shown
@@ -138,8 +155,6 @@ fn show(kernel: &Kernel, made: &Made) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::azure::trial::Trial;
 
