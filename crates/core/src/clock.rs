@@ -24,6 +24,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn hold(&self) -> Hold {
         Hold { clock: None }
     }
+
+    /// How another process keeps the same time: what [`ScaledClock::shared`] reads. `None` for a
+    /// clock that no other process can follow, and for the machine's own, of which nobody need be
+    /// told.
+    fn told(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The time of the machine.
@@ -67,20 +74,16 @@ impl ScaledClock {
         self.factor
     }
 
-    /// How another process keeps the same time: what [`shared`](ScaledClock::shared) reads.
+    /// The clock that another process told of ([`Clock::told`]): `FACTOR@MACHINE=CLOCK`, both in Unix
+    /// milliseconds at the same moment. `None` for a text that no clock told.
     ///
     /// ```
     /// use skyfleet_core::{Clock, ScaledClock, Timestamp};
     /// let clock = ScaledClock::new(Timestamp::UNIX_EPOCH, 60.0);
-    /// let same = ScaledClock::shared(&clock.told()).expect("it was told by a clock");
+    /// let told = clock.told().expect("others can follow it");
+    /// let same = ScaledClock::shared(&told).expect("it was told by a clock");
     /// assert!((same.now().as_second() - clock.now().as_second()).abs() <= 1);
     /// ```
-    pub fn told(&self) -> String {
-        format!("{}@{}={}", self.factor, SystemClock.now().as_millisecond(), self.now().as_millisecond())
-    }
-
-    /// The clock that another process told of: `FACTOR@MACHINE=CLOCK`, both in Unix milliseconds at
-    /// the same moment. `None` for a text that no clock told.
     pub fn shared(told: &str) -> Option<Self> {
         let (factor, moments) = told.split_once('@')?;
         let (machine, clock) = moments.split_once('=')?;
@@ -100,6 +103,11 @@ impl Clock for ScaledClock {
     async fn sleep(&self, time: Duration) {
         #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
         tokio::time::sleep(time.div_f64(self.factor)).await;
+    }
+
+    fn told(&self) -> Option<String> {
+        let (machine, own) = (SystemClock.now(), self.now());
+        Some(format!("{}@{}={}", self.factor, machine.as_millisecond(), own.as_millisecond()))
     }
 }
 

@@ -166,6 +166,10 @@ impl Around {
             Chore::Start { id, script, mut env } => {
                 let metadata = lock(&self.metadata).clone();
                 env.extend(metadata.iter().flat_map(|metadata| metadata.open(&id)));
+                // What runs in the machine lives by the world's time, as it does in a cloud.
+                let world = self.world.get().and_then(WeakWorld::upgrade);
+                let told = world.and_then(|world| world.clock().told());
+                env.extend(told.map(|told| ("SIMCLOUD_CLOCK".to_owned(), told)));
                 let env: Vec<(&str, &str)> =
                     env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 if let Err(error) = host.start(&id, &script, &env) {

@@ -1,4 +1,4 @@
-use skyfleet_core::ScaledClock;
+use skyfleet_core::{Clock, ScaledClock};
 
 use crate::catalog::Cloud;
 use crate::credential::Credential;
@@ -11,7 +11,7 @@ impl Server {
     pub fn environment(&self, clock: Option<&ScaledClock>) -> Vec<(&'static str, String)> {
         let mut variables = of_clouds(&self.urls, &self.credentials);
         variables.push(("SIMCLOUD_ADMIN", self.urls.admin.clone()));
-        variables.extend(clock.map(|clock| ("SIMCLOUD_CLOCK", clock.told())));
+        variables.extend(clock.and_then(Clock::told).map(|told| ("SIMCLOUD_CLOCK", told)));
         variables
     }
 }
