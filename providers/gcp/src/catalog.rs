@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use skyfleet_core::kept::Kept;
+use skyfleet_core::places::{asked, in_scope, no_such};
 use skyfleet_core::{
-    Availability, CapacitySearch, Draw, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, Price, QuotaId,
-    Region, Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
+    Availability, CapacitySearch, Draw, Error, Market, Offer, OfferId, OfferQuery, Price, QuotaId, Region,
+    Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
 };
 
 use crate::client::Client;
@@ -91,22 +92,7 @@ impl Catalogue {
     pub(crate) async fn scope(&self) -> Result<Vec<RegionInfo>> {
         let all = self.regions().await?;
         let settings = self.client.settings();
-        let known = || all.iter().map(|info| info.name.as_str());
-        if let Some(wrong) = settings.regions.iter().find(|name| !known().any(|known| known == name.as_str()))
-        {
-            return Err(misconfigured("regions", no_such("region", wrong.as_str(), known())));
-        }
-        let zones = || all.iter().flat_map(|info| info.zones.iter().map(Zone::as_str));
-        if let Some(wrong) = settings.zones.iter().find(|name| !zones().any(|known| known == name.as_str())) {
-            return Err(misconfigured("zones", no_such("zone", wrong.as_str(), zones())));
-        }
-        let named = |info: &&RegionInfo| settings.regions.is_empty() || settings.regions.contains(&info.name);
-        let narrowed = all.iter().filter(named).map(|info| {
-            let mut info = info.clone();
-            info.zones.retain(|zone| settings.zones.is_empty() || settings.zones.contains(zone));
-            info
-        });
-        Ok(narrowed.filter(|info| !info.zones.is_empty()).collect())
+        in_scope("gcp", &all, &settings.regions, &settings.zones)
     }
 
     /// What a zone sells.
@@ -184,7 +170,7 @@ impl Catalogue {
 
     async fn offers(&self, query: &OfferQuery) -> Result<Vec<Offer>> {
         let scope = self.scope().await?;
-        let asked = asked_regions(&scope, query)?;
+        let asked = asked("gcp", &scope, query, is_regular)?;
         let zones: Vec<Zone> = asked.iter().flat_map(|(_, zones)| zones.iter().copied().cloned()).collect();
         let (shelves, accelerators, priced) =
             futures::try_join!(self.shelves(zones), self.accelerators(), self.prices.refresh())?;
@@ -270,7 +256,7 @@ impl Catalogue {
         }
         match query.instance_types.iter().filter(missing).find(|name| !known.contains(*name)) {
             Some(unknown) => {
-                Err(no_such("instance type", unknown.as_str(), known.iter().map(TypeName::as_str)))
+                Err(no_such("gcp", "instance type", unknown.as_str(), known.iter().map(TypeName::as_str)))
             }
             None => Ok(()),
         }
@@ -360,41 +346,10 @@ fn all_kinds(shelf: &Shelf, accelerators: &[(String, u32)]) -> Shelf {
     kinds
 }
 
-/// The regions and zones where an answer can be: those asked for, else the regular ones. AI zones
+/// Whether it is one of the region's own zones, `us-central1-a`; AI zones are `us-central1-ai1a`. Those
 /// are offered only to who asks for them by name, as launches leave them out too.
-fn asked_regions<'a>(
-    scope: &'a [RegionInfo],
-    query: &OfferQuery,
-) -> Result<Vec<(&'a RegionInfo, Vec<&'a Zone>)>> {
-    let regions = || scope.iter().map(|region| region.name.as_str());
-    if let Some(wrong) = query.regions.iter().find(|name| !regions().any(|known| known == name.as_str())) {
-        return Err(no_such("region", wrong.as_str(), regions()));
-    }
-    let zones = || scope.iter().flat_map(|region| region.zones.iter().map(Zone::as_str));
-    if let Some(wrong) = query.zones.iter().find(|name| !zones().any(|known| known == name.as_str())) {
-        return Err(no_such("zone", wrong.as_str(), zones()));
-    }
-    let wanted = |zone: &&Zone| query.zones.contains(zone) || query.zones.is_empty() && is_regular(zone);
-    let regions =
-        scope.iter().filter(|region| query.regions.is_empty() || query.regions.contains(&region.name));
-    let asked = regions.map(|region| (region, region.zones.iter().filter(wanted).collect::<Vec<_>>()));
-    Ok(asked.filter(|(_, zones)| !zones.is_empty()).collect())
-}
-
-/// Whether it is one of the region's own zones, `us-central1-a`; AI zones are `us-central1-ai1a`.
 fn is_regular(zone: &Zone) -> bool {
     zone.as_str().rsplit_once('-').is_some_and(|(_, letter)| letter.len() == 1)
-}
-
-fn no_such<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let near = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    let near = near.map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
-    Error::new(ErrorKind::InvalidRequest, format!("gcp has no {what} {name:?}{near}")).with("key", what)
-}
-
-/// The same of a name that stands in the settings: then waiting does not help.
-fn misconfigured(key: &'static str, error: Error) -> Error {
-    Error::new(ErrorKind::InvalidConfig, error.message()).with("key", format!("providers.gcp.{key}"))
 }
 
 #[async_trait]

@@ -1,4 +1,4 @@
-use skyfleet_core::{CapacitySearch, Clock, UsdPerHour};
+use skyfleet_core::{CapacitySearch, Clock, ErrorKind, UsdPerHour};
 
 use super::*;
 use crate::Settings;

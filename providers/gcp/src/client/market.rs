@@ -7,6 +7,7 @@ use google_cloud_compute_v1::model::{
     self, AcceleratorTypeAggregatedList, CapacityAdviceRequest, CapacityAdviceResponse,
     CapacityHistoryRequest, CapacityHistoryResponse, MachineType, MachineTypeList, Quota, RegionList, region,
 };
+use skyfleet_core::places::Place;
 use skyfleet_core::{Region, Result, Zone};
 
 use super::Client;
@@ -26,6 +27,20 @@ pub(crate) struct RegionInfo {
     /// In order.
     pub(crate) zones: Vec<Zone>,
     pub(crate) limits: Limits,
+}
+
+impl Place for RegionInfo {
+    fn region(&self) -> &Region {
+        &self.name
+    }
+
+    fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    fn retain(&mut self, wanted: impl FnMut(&Zone) -> bool) {
+        self.zones.retain(wanted);
+    }
 }
 
 /// What a project may have and has, by metric; `None` when Google cannot say now, which is not
