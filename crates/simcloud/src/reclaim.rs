@@ -159,6 +159,17 @@ impl Kernel {
         }
     }
 
+    /// A machine that was told says that it is ready: its deadline is now (Azure, Scheduled Events,
+    /// `StartRequests`).
+    pub(crate) fn reclaim_now(&mut self, m: u32) {
+        let machine = &mut self.machines[m as usize];
+        let notice = machine.notice.filter(|(_, deadline)| *deadline > self.now);
+        if let Some((given, _)) = notice.filter(|_| machine.state_at(self.now).is_alive()) {
+            machine.notice = Some((given, self.now));
+            self.at(self.now, Due::Reclaim(m));
+        }
+    }
+
     /// The deadline of a machine that stops has come. Where a notice is a stop already, the end of
     /// that stop is in the agenda.
     fn reclaim_by_stop(&mut self, m: u32) {

@@ -163,12 +163,14 @@ impl Server {
         };
         let metadata = Imds::new(worlds.aws.clone(), options.seed);
         let google = imds::gcp::Service::new(worlds.gcp.clone(), &credentials);
+        let microsoft = imds::azure::Service::new(worlds.azure.clone(), &credentials);
         let faces = [
             (
                 admin,
                 admin::router(Arc::new(desk))
                     .merge(imds::router(&metadata))
-                    .merge(imds::gcp::router(&google)),
+                    .merge(imds::gcp::router(&google))
+                    .merge(imds::azure::router(&microsoft)),
             ),
             (aws, aws::router(&worlds.aws, &credentials)),
             (gcp, gcp::router(&worlds.gcp, &credentials)),
@@ -184,6 +186,7 @@ impl Server {
             .map_err(|error| no_threads(&error))?;
         worlds.aws.world.serve_metadata(Attached::new(&metadata, runtime.handle().clone()));
         worlds.gcp.world.serve_metadata(Attached::new(&google, runtime.handle().clone()));
+        worlds.azure.world.serve_metadata(Attached::new(&microsoft, runtime.handle().clone()));
         let thread = std::thread::Builder::new()
             .name("skyfleet-sim".to_owned())
             .spawn(move || {

@@ -97,7 +97,7 @@ impl Front {
     fn let_in(&self, parts: &Parts, head: &Head) -> Result<(), Refusal> {
         let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = given.and_then(|value| value.strip_prefix("Bearer "));
-        let known = |token: &str| self.keys.iter().any(|(id, secret)| self.token(id, secret) == token);
+        let known = |given: &str| self.keys.iter().any(|(id, secret)| token_of(id, secret) == given);
         match token {
             None if self.keys.is_empty() => {}
             None => {
@@ -150,14 +150,9 @@ impl Front {
             "token_type": "Bearer",
             "expires_in": TOKEN_S,
             "ext_expires_in": TOKEN_S,
-            "access_token": self.token(&id, secret),
+            "access_token": token_of(&id, secret),
         });
         Some(Reply::Whole(json_response(StatusCode::OK, &given)))
-    }
-
-    /// The token of a client: it holds as long as the server does.
-    fn token(&self, id: &str, secret: &str) -> String {
-        format!("sim.{:016x}.token", seed::digest(&[id.as_bytes(), b"\n", secret.as_bytes()]))
     }
 
     fn whole(&self, answer: Answer, method: &str) -> Response {
@@ -208,6 +203,11 @@ impl Front {
         set(response, "x-ms-request-id", &id);
         set(response, "x-ms-correlation-request-id", &id);
     }
+}
+
+/// The token of a client: it holds as long as the server does.
+pub(super) fn token_of(id: &str, secret: &str) -> String {
+    format!("sim.{:016x}.token", seed::digest(&[id.as_bytes(), b"\n", secret.as_bytes()]))
 }
 
 /// What a request says beside its body.

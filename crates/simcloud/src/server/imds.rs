@@ -16,6 +16,7 @@ use crate::server::imds::facts::Facts;
 use crate::server::imds::token::Tokens;
 
 mod attached;
+pub(crate) mod azure;
 mod facts;
 pub(crate) mod gcp;
 mod token;

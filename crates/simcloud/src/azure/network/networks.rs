@@ -157,6 +157,13 @@ pub(super) fn range_of(made: &Made, name: &str) -> Option<Range> {
     Range::parse(prefix(subnet)?)
 }
 
+/// The addresses of a subnet, as they are written: `10.0.0.0/24`.
+pub(crate) fn prefix_of(made: &Made, name: &str) -> Option<String> {
+    let properties = own(made);
+    let subnet = subnets(&properties).iter().find(|subnet| is(subnet, name))?;
+    prefix(subnet).map(str::to_owned)
+}
+
 fn own(made: &Made) -> Map<String, Value> {
     made.body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
 }
