@@ -103,7 +103,7 @@ async fn examine(fleet: &Opened) -> Findings {
 
 /// What the provider's own doctor says, where it has one.
 #[cfg_attr(
-    not(any(feature = "aws", feature = "gcp")),
+    not(any(feature = "aws", feature = "gcp", feature = "azure")),
     expect(unused_variables, reason = "the simulated cloud has no doctor")
 )]
 async fn by_the_provider(fleet: &Opened, wanted: &Wanted) -> Option<DoctorReport> {
@@ -114,6 +114,10 @@ async fn by_the_provider(fleet: &Opened, wanted: &Wanted) -> Option<DoctorReport
     #[cfg(feature = "gcp")]
     if let Some(gcp) = fleet.provider_as::<skyfleet_gcp::GcpProvider>() {
         return Some(gcp.doctor(wanted).await);
+    }
+    #[cfg(feature = "azure")]
+    if let Some(azure) = fleet.provider_as::<skyfleet_azure::AzureProvider>() {
+        return Some(azure.doctor(wanted).await);
     }
     None
 }

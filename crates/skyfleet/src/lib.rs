@@ -70,6 +70,8 @@ pub fn drivers() -> Vec<skyfleet_core::Driver> {
         skyfleet_aws::DRIVER,
         #[cfg(feature = "gcp")]
         skyfleet_gcp::DRIVER,
+        #[cfg(feature = "azure")]
+        skyfleet_azure::DRIVER,
     ]
 }
 
