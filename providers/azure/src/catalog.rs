@@ -308,4 +308,4 @@ impl AzureProvider {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
