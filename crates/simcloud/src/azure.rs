@@ -15,11 +15,13 @@
 //! | `made` | what callers configure, whatever it is |
 //! | `groups` | resource groups |
 //! | `inventory` | everything that there is, by tag |
+//! | `tags` | the tags of anything, by themselves |
 //! | `network` | networks, security groups, interfaces, public addresses |
 //! | `disks` | managed disks |
 //! | `blueprint` | what machines are made of: profiles, read and checked |
 //! | `launched` | what is kept of machines beside the world |
 //! | `skus`, `usages` | sizes, quotas |
+//! | `providers`, `permissions` | what a subscription is registered for, what its owner may do |
 //! | `retail_prices` | the price list, which anybody may read |
 //! | `placement_scores` | how likely spot machines can be had |
 //! | `resource_graph` | questions about everything at once |
@@ -39,13 +41,16 @@ pub(crate) mod made;
 pub(crate) mod method;
 pub(crate) mod network;
 pub(crate) mod operation;
+pub(crate) mod permissions;
 pub(crate) mod placement_scores;
+pub(crate) mod providers;
 pub(crate) mod request;
 pub(crate) mod resource_graph;
 pub(crate) mod retail_prices;
 pub(crate) mod skus;
 pub(crate) mod state;
 pub(crate) mod subscriptions;
+pub(crate) mod tags;
 #[cfg(test)]
 pub(crate) mod trial;
 pub(crate) mod usages;

@@ -8,7 +8,7 @@ use crate::azure::id::Id;
 use crate::azure::made::{self, Here};
 use crate::azure::method::Method;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, list};
+use crate::azure::{Answer, Request, groups, list};
 use crate::disk::Disk;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -17,6 +17,7 @@ use crate::view::Whose;
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "disks.PUT", verb: "PUT", path: ONE, answer: put },
     Method { id: "disks.GET", verb: "GET", path: ONE, answer: get },
+    Method { id: "disks.PATCH", verb: "PATCH", path: ONE, answer: patch },
     Method { id: "disks.DELETE", verb: "DELETE", path: ONE, answer: delete },
     Method {
         id: "disks.LIST",
@@ -51,11 +52,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         };
         match kernel.disk(&id) {
             Some(disk) if disk.gib != gib => {
-                return Err(coded(
-                    409,
-                    "OperationNotAllowed",
-                    "Changing the size of a disk is not simulated.",
-                ));
+                return Err(resized());
             }
             Some(_) => {
                 kernel.retag(&id, |tags| *tags = (*wanted.tags).clone());
@@ -82,6 +79,29 @@ fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
         let (id, disk) = found(kernel, state, request)?;
         Answer::ok(&show(state, &id, &disk))
     })
+}
+
+/// Changes the tags, which is all that can be changed.
+fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let tags = made::tags(request.body)?;
+    let size = made::properties(request.body)?.remove("diskSizeGB").filter(|size| !size.is_null());
+    request.change("global", 0, |kernel, state| {
+        let (id, disk) = found(kernel, state, request)?;
+        groups::stays(state, &id)?;
+        if size.is_some_and(|size| size != disk.gib) {
+            return Err(resized());
+        }
+        if !request.body["tags"].is_null() {
+            kernel.retag(&disk.id, |own| *own = (*tags).clone());
+        }
+        let (id, disk) = found(kernel, state, request)?;
+        let headers = made::begin(kernel, state, request, &id, &disk.region);
+        Ok(Answer::new(202, &show(state, &id, &disk))?.with(headers))
+    })
+}
+
+fn resized() -> Refusal {
+    coded(409, "OperationNotAllowed", "Changing the size of a disk is not simulated.")
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
@@ -179,6 +199,10 @@ mod tests {
         let shown = trial.get(&path.to_lowercase());
         assert_eq!((&shown["name"], &shown["properties"]["diskState"]), (&json!("D"), &json!("Unattached")));
         assert_eq!((trial.live("ada"), &shown["zones"]), (1, &json!(["2"])));
+        trial.done("PATCH", path, json!({ "tags": { "skyfleet-owner": "ada", "b": "c" } }));
+        assert_eq!(trial.get(path)["tags"]["b"], "c");
+        let bigger = trial.refusal("PATCH", path, json!({ "properties": { "diskSizeGB": 64 } }));
+        assert_eq!(bigger.1, "OperationNotAllowed");
         trial.done("DELETE", path, Value::Null);
         assert_eq!((trial.live("ada"), trial.names("/providers/Microsoft.Compute/disks").len()), (0, 0));
     }

@@ -1,10 +1,10 @@
 //! Which path is answered where. Each room lists its own.
 
-use crate::azure::network::{addresses, interfaces, networks, security_groups};
+use crate::azure::network::{addresses, interfaces, networks, security_groups, security_rules};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
-    activity_log, disks, groups, inventory, machines, operation, placement_scores, resource_graph, retail_prices, skus,
-    subscriptions, usages,
+    activity_log, disks, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
+    subscriptions, tags, usages,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -24,12 +24,16 @@ const ROOMS: &[&[Method]] = &[
     machines::METHODS,
     networks::METHODS,
     operation::METHODS,
+    permissions::METHODS,
     placement_scores::METHODS,
+    providers::METHODS,
     resource_graph::METHODS,
     retail_prices::METHODS,
     security_groups::METHODS,
+    security_rules::METHODS,
     skus::METHODS,
     subscriptions::METHODS,
+    tags::METHODS,
     usages::METHODS,
 ];
 
@@ -37,6 +41,11 @@ const ROOMS: &[&[Method]] = &[
 /// not tell paths apart by their case.
 pub(crate) fn find(verb: &str, path: &str) -> Option<(Method, Values)> {
     method::find(ROOMS, verb, path, Case::Ignored)
+}
+
+/// The verbs and the templates of the paths of all.
+pub(crate) fn paths() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROOMS.iter().copied().flatten().map(|method| (method.verb, method.path))
 }
 
 /// The names of all, in order.

@@ -5,3 +5,4 @@ pub(crate) mod interfaces;
 pub(crate) mod networks;
 mod range;
 pub(crate) mod security_groups;
+pub(crate) mod security_rules;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::azure::Face;
+use crate::azure::{Face, providers};
 use crate::azure::state::State;
 use crate::kernel::Kernel;
 use crate::method::Values;
@@ -124,7 +124,12 @@ impl<'a> Request<'a> {
         resources: u32,
         act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.call(Call::write(self.method, region, resources), act)
+        self.call(Call::write(self.method, region, resources), |kernel, state| {
+            if self.method.ends_with(".PUT") {
+                providers::registered(kernel, state, self)?;
+            }
+            act(kernel, state)
+        })
     }
 
     fn call<T>(

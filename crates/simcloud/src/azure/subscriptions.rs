@@ -40,7 +40,7 @@ const CALLED: [(&str, &str); 6] = [
 ];
 
 /// How a region is called in prose.
-fn display(region: &str) -> &str {
+pub(crate) fn display(region: &str) -> &str {
     CALLED.iter().find(|(name, _)| *name == region).map_or(region, |(_, display)| display)
 }
 

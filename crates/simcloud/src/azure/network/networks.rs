@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "virtualNetworks.PUT", verb: "PUT", path: ONE, answer: put },
     Method { id: "virtualNetworks.GET", verb: "GET", path: ONE, answer: get },
+    Method { id: "virtualNetworks.PATCH", verb: "PATCH", path: ONE, answer: patch },
     Method { id: "virtualNetworks.DELETE", verb: "DELETE", path: ONE, answer: delete },
     Method {
         id: "virtualNetworks.LIST",
@@ -69,6 +70,10 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.look("global", |kernel, state| Answer::ok(&show(kernel, made::found(state, request, KIND)?)))
+}
+
+fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
+    made::patch(request, KIND, |kernel, _, made| show(kernel, made))
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {

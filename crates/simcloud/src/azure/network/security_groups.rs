@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::security_rules;
 use crate::azure::error::{coded, invalid};
 use crate::azure::made::{self, Made};
 use crate::azure::method::Method;
@@ -13,6 +14,7 @@ use crate::refusal::Refusal;
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "networkSecurityGroups.PUT", verb: "PUT", path: ONE, answer: put },
     Method { id: "networkSecurityGroups.GET", verb: "GET", path: ONE, answer: get },
+    Method { id: "networkSecurityGroups.PATCH", verb: "PATCH", path: ONE, answer: patch },
     Method { id: "networkSecurityGroups.DELETE", verb: "DELETE", path: ONE, answer: delete },
     Method {
         id: "networkSecurityGroups.LIST",
@@ -49,6 +51,10 @@ fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.look("global", |kernel, state| Answer::ok(&show(kernel, made::found(state, request, KIND)?)))
 }
 
+fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
+    made::patch(request, KIND, |kernel, _, made| show(kernel, made))
+}
+
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
     made::list(request, KIND, |kernel, _, made| show(kernel, made))
 }
@@ -64,7 +70,7 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
 
 /// What a rule must say. Azure documentation, "Network security groups": priorities from 100 to
 /// 4096, each once in a direction.
-fn check(properties: &Map<String, Value>) -> Result<(), Refusal> {
+pub(super) fn check(properties: &Map<String, Value>) -> Result<(), Refusal> {
     let rules = match properties.get("securityRules") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::Array(rules)) => rules,
@@ -103,10 +109,18 @@ fn check(properties: &Map<String, Value>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn show(kernel: &Kernel, made: &Made) -> Value {
+/// What its caller wrote of it.
+pub(super) fn own(made: &Made) -> Map<String, Value> {
+    made.body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+pub(super) fn show(kernel: &Kernel, made: &Made) -> Value {
     let mut shown = made::show(kernel, made);
     let parts = made::parts(&shown, "securityRules", &format!("{KIND}/securityRules"));
     shown["properties"]["securityRules"] = parts;
+    shown["properties"]["defaultSecurityRules"] = security_rules::defaults();
+    let parts = made::parts(&shown, "defaultSecurityRules", &format!("{KIND}/defaultSecurityRules"));
+    shown["properties"]["defaultSecurityRules"] = parts;
     shown
 }
 
