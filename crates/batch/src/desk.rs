@@ -70,6 +70,7 @@ struct Machine {
 #[derive(Debug)]
 struct Absent {
     number: u32,
+    slot: u32,
     place: Option<Place>,
     /// Since when it runs, on the machine's clock; `None` while it does not, and once it was
     /// spoken of.
@@ -190,12 +191,12 @@ impl Desk {
     fn read_news(&mut self) {
         while let Some(happened) = self.news.pop_front() {
             match happened {
-                EventKind::Filled { instance, replaces, .. } => {
+                EventKind::Filled { slot, instance, replaces, .. } => {
                     self.replacements += u32::from(replaces.is_some());
-                    self.meet(instance);
+                    self.meet(instance, slot);
                 }
                 EventKind::Running { slot, instance } => {
-                    self.meet(instance.clone());
+                    self.meet(instance.clone(), slot);
                     self.board.join(&instance, slot);
                     if let Some(absent) = self.absent.get_mut(&instance) {
                         absent.runs_since = Some(SystemClock.now());
@@ -217,13 +218,13 @@ impl Desk {
         }
     }
 
-    fn meet(&mut self, instance: InstanceId) {
+    fn meet(&mut self, instance: InstanceId, slot: u32) {
         if self.known.contains_key(&instance) {
             return;
         }
         let number = self.numbers;
         self.numbers += 1;
-        self.absent.insert(instance.clone(), Absent { number, place: None, runs_since: None });
+        self.absent.insert(instance.clone(), Absent { number, slot, place: None, runs_since: None });
         self.known.insert(instance, Machine { number, serial: 0, assignments: Vec::new() });
         self.roster_changed = true;
     }
@@ -255,6 +256,7 @@ impl Desk {
             let inbox = format!("{}/control/inbox/{}", self.job, absent.number);
             let hello = format!("{}/control/signs/{}", self.job, Sign::Hello(absent.number).name());
             absent.place = Some(Place {
+                slot: absent.slot,
                 inbox: self.store.location(&inbox, self.url_lifetime).await?.place,
                 hello: self.store.target(&hello, self.url_lifetime).await?.place,
             });

@@ -17,6 +17,7 @@ use crate::{JobReport, JobRun, Store, Tasks};
 /// | `SKYFLEET_TASK_INDEX` | the task's number, from 0 |
 /// | `SKYFLEET_TASK_COUNT` | how many tasks the job has |
 /// | `SKYFLEET_TASK_ATTEMPT` | the how-manieth try this is, from 1 |
+/// | `SKYFLEET_SLOT` | the slot of the fleet that the machine holds, from 0; a replacement has that of what it replaces |
 /// | `SKYFLEET_INPUT` | a local file with the task's input, under the object's own base name; empty without one. Only to be read: it may be the original |
 /// | `SKYFLEET_INPUT_NAME` | the input's name below the listed folder |
 /// | `SKYFLEET_OUTPUT` | a local path: what is written there becomes the task's `output` |

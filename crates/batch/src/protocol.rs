@@ -49,9 +49,11 @@ pub(crate) fn inbox<'a>(assignments: impl IntoIterator<Item = &'a Assignment>) -
 /// The inbox that ends a worker.
 pub(crate) const STOP: &str = "stop\nend\n";
 
-/// One line of the roster: where an instance finds its inbox, and where it says that it did.
+/// One line of the roster: which slot of the fleet an instance holds, where it finds its inbox, and
+/// where it says that it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    pub(crate) slot: u32,
     pub(crate) inbox: String,
     pub(crate) hello: String,
 }
@@ -60,7 +62,8 @@ pub(crate) struct Place {
 pub(crate) fn roster<'a>(places: impl IntoIterator<Item = (&'a InstanceId, &'a Place)>) -> String {
     let mut text = String::new();
     for (instance, place) in places {
-        writeln!(text, "instance {instance}\ninbox {}\nhello {}", place.inbox, place.hello)
+        let Place { slot, inbox, hello } = place;
+        writeln!(text, "instance {instance}\nslot {slot}\ninbox {inbox}\nhello {hello}")
             .expect("a String takes all");
     }
     text.push_str("end\n");

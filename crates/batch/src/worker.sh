@@ -110,6 +110,7 @@ run() {
     (
       cd "$task/run" || exit 126
       export SKYFLEET_TASK_INDEX="$index" SKYFLEET_TASK_COUNT="$COUNT" SKYFLEET_TASK_ATTEMPT="$attempt"
+      [ -z "$slot" ] || export SKYFLEET_SLOT="$slot"
       export SKYFLEET_INPUT="$file" SKYFLEET_INPUT_NAME="$name" SKYFLEET_OUTPUT="$task/output"
       exec sh -c "$COMMAND"
     ) >"$task/stdout" 2>"$task/stderr" </dev/null 3<&- &
@@ -149,14 +150,15 @@ until [ -n "$id" ]; do
   id=$(own_id)
 done
 
-inbox= hello= mine=
+inbox= hello= mine= slot=
 until [ -n "$inbox" ] && [ -n "$hello" ]; do
-  inbox= hello= mine=
+  inbox= hello= mine= slot=
   if get "$ROSTER" roster 2>/dev/null && [ "$(tail -n 1 roster)" = end ]; then
     while IFS= read -r line; do
       case $line in
       "instance $id") mine=1 ;;
       'instance '*) mine= ;;
+      'slot '*) [ -z "$mine" ] || slot=${line#slot } ;;
       'inbox '*) [ -z "$mine" ] || inbox=${line#inbox } ;;
       'hello '*) [ -z "$mine" ] || hello=${line#hello } ;;
       esac

@@ -33,8 +33,8 @@ impl Machine {
         let mut worker = worker(command, &roster);
         change(&mut worker);
         let script = worker.script(&CAPABILITY).unwrap();
-        let place = Place { inbox: path("inbox"), hello: path("signs/hello.0") };
-        let other = Place { inbox: path("not mine"), hello: path("signs/hello.1") };
+        let place = Place { slot: 4, inbox: path("inbox"), hello: path("signs/hello.0") };
+        let other = Place { slot: 5, inbox: path("not mine"), hello: path("signs/hello.1") };
         let (mine, others) = (InstanceId::from("i-1"), InstanceId::from("i-10"));
         fs::write(&roster, protocol::roster([(&others, &other), (&mine, &place)])).unwrap();
         fs::create_dir(folder.path().join("machine")).unwrap();
@@ -125,7 +125,7 @@ fn alive(pid: &str) -> bool {
 
 #[test]
 fn a_command_finds_its_input_and_leaves_its_result() {
-    let command = r#"echo "$SKYFLEET_TASK_INDEX of $SKYFLEET_TASK_COUNT, try $SKYFLEET_TASK_ATTEMPT, $SKYFLEET_INPUT_NAME"
+    let command = r#"echo "$SKYFLEET_TASK_INDEX of $SKYFLEET_TASK_COUNT, try $SKYFLEET_TASK_ATTEMPT, $SKYFLEET_INPUT_NAME in slot $SKYFLEET_SLOT"
         echo "it's loud" >&2
         tr a-z A-Z <"$SKYFLEET_INPUT" >"$SKYFLEET_OUTPUT""#;
     let mut machine = Machine::new(command, |_| {});
@@ -134,7 +134,7 @@ fn a_command_finds_its_input_and_leaves_its_result() {
     machine.start();
     let status = machine.status(2);
     assert_eq!((status.exit, status.trouble, status.has_output), (Some(0), None, true));
-    assert_eq!(machine.read("2/stdout"), "2 of 3, try 1, a word.txt\n");
+    assert_eq!(machine.read("2/stdout"), "2 of 3, try 1, a word.txt in slot 4\n");
     assert_eq!(machine.read("2/stderr"), "it's loud\n");
     assert_eq!(machine.read("2/output"), "WORD");
     assert_eq!(machine.read("signs/hello.0"), "i-1\n");
@@ -341,7 +341,7 @@ fn signed_urls_carry_a_task_there_and_back_through_a_store_that_stumbles() {
         status: server.url("status"),
         ..Assignment::default()
     };
-    let place = Place { inbox: server.url("inbox"), hello: server.url("hello") };
+    let place = Place { slot: 0, inbox: server.url("inbox"), hello: server.url("hello") };
     server.put("slow-input", "12345");
     server.put("inbox", &protocol::inbox([&assignment]));
     server.put("roster", &protocol::roster([(&InstanceId::from("i-1"), &place)]));
