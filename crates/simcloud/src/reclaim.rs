@@ -161,6 +161,7 @@ impl Kernel {
 
     /// A machine that was told says that it is ready: its deadline is now (Azure, Scheduled Events,
     /// `StartRequests`).
+    #[cfg(feature = "server")]
     pub(crate) fn reclaim_now(&mut self, m: u32) {
         let machine = &mut self.machines[m as usize];
         let notice = machine.notice.filter(|(_, deadline)| *deadline > self.now);

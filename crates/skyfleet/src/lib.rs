@@ -6,6 +6,7 @@
 //! | what the user wants | [`Config`], [`Spec`] |
 //! | what could be bought, and why not | [`Search`], [`Candidate`], [`Rejection`] |
 //! | what will be bought, and its worst cost | [`Plan`], [`Lot`] |
+//! | the machine that a job's code runs on (feature `on-instance`) | `on_instance` |
 //! | what happened | [`Event`], [`LaunchReport`], [`TeardownReport`], [`Timeline`] |
 
 mod budget;
@@ -55,6 +56,8 @@ pub use policy::{AnotherPool, Ended, PreemptionPolicy, Progress, Replacement, Si
 pub use roster::{Roster, VISIBILITY_GRACE};
 pub use search::{Candidate, Search, search};
 pub use skyfleet_core as core;
+#[cfg(feature = "on-instance")]
+pub use skyfleet_on_instance as on_instance;
 pub use slot::Slot;
 pub use spec::{Fulfilment, GpuNeed, Limits, MarketMix, Need, Spec, ZoneMode};
 pub use step::{Action, Observed, step};
