@@ -9,7 +9,8 @@ use skyfleet_core::Region;
 use crate::azure::error::coded;
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
-use crate::azure::machines::interfaces as parts;
+use crate::azure::machines::item::{self, Expand};
+use crate::azure::machines::{interfaces as parts, status};
 use crate::azure::made::{self, Here};
 use crate::azure::method::Method;
 use crate::azure::state::State;
@@ -90,6 +91,21 @@ pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<Thing> {
 pub(crate) fn whole(kernel: &Kernel, state: &State, thing: &Thing) -> Value {
     if let Some(disk) = disks::whole(kernel, state, &thing.id) {
         return disk;
+    }
+    if let Some(found) = state.launched.find(kernel, &thing.id)
+        && let Some(mut machine) = item::machine(kernel, &state.launched, &found, Expand::default())
+    {
+        // Resource Graph alone tells it so. Azure documentation, "Sample Azure Resource Graph queries".
+        let view = status::view(kernel, &state.launched, &found);
+        let mut statuses = view["statuses"].as_array().into_iter().flatten();
+        let power =
+            statuses.find(|one| one["code"].as_str().is_some_and(|code| code.starts_with("PowerState/")));
+        machine["properties"]["extended"]["instanceView"]["powerState"] = json!(power);
+        return machine;
+    }
+    let part = parts::found(kernel, &state.launched, &thing.id);
+    if let Some(part) = part.or_else(|| parts::found_address(kernel, &state.launched, &thing.id)) {
+        return part.show();
     }
     match state.made.get(&thing.id.key()) {
         Some(made) => made::show(kernel, made),

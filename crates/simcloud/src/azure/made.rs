@@ -200,9 +200,23 @@ pub(crate) fn patch(
     kind: &str,
     show: impl Fn(&Kernel, &State, &Made) -> Value,
 ) -> Result<Answer, Refusal> {
+    patch_checked(request, kind, |_, _, _| Ok(()), show)
+}
+
+/// The same; `check` refuses what may not be changed, whether a caller made it or not.
+///
+/// # Errors
+/// Those of `check`, too.
+pub(crate) fn patch_checked(
+    request: &Request<'_>,
+    kind: &str,
+    check: impl FnOnce(&Kernel, &State, &Id) -> Result<(), Refusal>,
+    show: impl Fn(&Kernel, &State, &Made) -> Value,
+) -> Result<Answer, Refusal> {
     let tags = tags(request.body)?;
     request.change("global", 0, |kernel, state| {
         adopt(kernel, state);
+        check(kernel, state, &id_of(state, request, kind)?)?;
         let made = found(state, request, kind)?;
         groups::stays(state, &made.id)?;
         if !request.body["tags"].is_null() {
@@ -210,6 +224,12 @@ pub(crate) fn patch(
         }
         Answer::ok(&show(kernel, state, made))
     })
+}
+
+/// What came with a machine has the machine's tags, as long as it is there.
+pub(crate) fn not_alone(id: &Id) -> Refusal {
+    let message = format!("Changing the tags of {id}, which came with its machine, is not simulated.");
+    coded(409, "OperationNotAllowed", message)
 }
 
 /// Deletes what a path names: 204 for what is not there.
@@ -274,8 +294,7 @@ pub(crate) fn list_with(
         adopt(kernel, state);
         let here = Here::of(state, request)?;
         let all = state.made.values().filter(|made| made.id.is_a(kind) && here.has(&made.id));
-        let mut all: Vec<(Id, Listed<'_>)> =
-            all.map(|made| (made.id.clone(), Listed::Made(made))).collect();
+        let mut all: Vec<(Id, Listed<'_>)> = all.map(|made| (made.id.clone(), Listed::Made(made))).collect();
         let parts = with_machines(kernel, state).into_iter().filter(|part| here.has(&part.id));
         all.extend(parts.map(|part| (part.id.clone(), Listed::Part(part))));
         list::page_of(request, all, PAGE, |listed| {

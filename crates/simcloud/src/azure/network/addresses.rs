@@ -15,6 +15,7 @@ use crate::refusal::Refusal;
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "publicIPAddresses.PUT", verb: "PUT", path: ONE, answer: put },
     Method { id: "publicIPAddresses.GET", verb: "GET", path: ONE, answer: get },
+    Method { id: "publicIPAddresses.PATCH", verb: "PATCH", path: ONE, answer: patch },
     Method { id: "publicIPAddresses.DELETE", verb: "DELETE", path: ONE, answer: delete },
     Method {
         id: "publicIPAddresses.LIST",
@@ -69,6 +70,18 @@ fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
     })
 }
 
+fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
+    made::patch_checked(
+        request,
+        KIND,
+        |kernel, state, id| match machines::interfaces::found_address(kernel, &state.launched, id) {
+            None => Ok(()),
+            Some(_) => Err(made::not_alone(id)),
+        },
+        show,
+    )
+}
+
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
     let of_machines =
         |kernel: &Kernel, state: &State| machines::interfaces::addresses_of_machines(kernel, &state.launched);
@@ -78,10 +91,16 @@ fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
     let in_use = |kernel: &Kernel, state: &State, id: &Id| {
         let part = machines::interfaces::found_address(kernel, &state.launched, id);
-        part.map_or(Ok(()), |part| Err(coded(400, IN_USE, format!(
-            "Public IP address {id} can not be deleted since it is still allocated to {}.",
-            part.body["properties"]["ipConfiguration"]["id"]
-        ))))
+        part.map_or(Ok(()), |part| {
+            Err(coded(
+                400,
+                IN_USE,
+                format!(
+                    "Public IP address {id} can not be deleted since it is still allocated to {}.",
+                    part.body["properties"]["ipConfiguration"]["id"]
+                ),
+            ))
+        })
     };
     made::delete_checked(request, KIND, in_use, |kernel, state, made| {
         let id = made.id.to_string();

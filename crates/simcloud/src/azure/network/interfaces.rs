@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 pub(crate) const METHODS: &[Method] = &[
     Method { id: "networkInterfaces.PUT", verb: "PUT", path: ONE, answer: put },
     Method { id: "networkInterfaces.GET", verb: "GET", path: ONE, answer: get },
+    Method { id: "networkInterfaces.PATCH", verb: "PATCH", path: ONE, answer: patch },
     Method { id: "networkInterfaces.DELETE", verb: "DELETE", path: ONE, answer: delete },
     Method {
         id: "networkInterfaces.LIST",
@@ -123,6 +124,18 @@ fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
             None => Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)),
         }
     })
+}
+
+fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
+    made::patch_checked(
+        request,
+        KIND,
+        |kernel, state, id| match machines::interfaces::found(kernel, &state.launched, id) {
+            None => Ok(()),
+            Some(_) => Err(made::not_alone(id)),
+        },
+        show,
+    )
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
