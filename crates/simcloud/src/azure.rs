@@ -12,6 +12,8 @@
 //! | `activity_log` | what was done to machines, and by whom |
 //! | `subscriptions` | subscriptions and their locations |
 //! | `machines` | virtual machines |
+//! | `fleets` | many machines by one request: Microsoft.AzureFleet |
+//! | `purchase` | machines that are bought many at once |
 //! | `made` | what callers configure, whatever it is |
 //! | `groups` | resource groups |
 //! | `inventory` | everything that there is, by tag |
@@ -31,6 +33,7 @@ pub(crate) mod activity_log;
 pub(crate) mod blueprint;
 pub(crate) mod disks;
 pub(crate) mod error;
+pub(crate) mod fleets;
 pub(crate) mod groups;
 pub(crate) mod id;
 pub(crate) mod inventory;
@@ -44,6 +47,7 @@ pub(crate) mod operation;
 pub(crate) mod permissions;
 pub(crate) mod placement_scores;
 pub(crate) mod providers;
+pub(crate) mod purchase;
 pub(crate) mod request;
 pub(crate) mod resource_graph;
 pub(crate) mod retail_prices;

@@ -3,7 +3,7 @@
 use crate::azure::network::{addresses, interfaces, networks, security_groups, security_rules};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
-    activity_log, disks, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
+    activity_log, disks, fleets, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
     subscriptions, tags, usages,
 };
 use crate::method::{self, Case, Values};
@@ -18,6 +18,7 @@ const ROOMS: &[&[Method]] = &[
     activity_log::METHODS,
     addresses::METHODS,
     disks::METHODS,
+    fleets::METHODS,
     groups::METHODS,
     interfaces::METHODS,
     inventory::METHODS,

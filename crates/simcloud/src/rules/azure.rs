@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use skyfleet_core::{InstanceState, Usd, UsdPerHour};
 
-use super::{Actions, Billing, Codes, Extras, HOUR, Notice, Range, Rules, delay};
+use super::{Actions, Billing, Codes, Delay, Extras, HOUR, Notice, Range, Rules, delay};
 use crate::catalog::Cloud;
 
 pub(super) fn azure() -> Rules {
     Rules {
         cloud: Cloud::Azure,
-        boot: delay(20, 0.4),
+        // Azure documentation, "Compute Fleet", launch mode: a request takes a couple of minutes, with
+        // its stragglers.
+        boot: Delay { straggler_factor: 2.5, ..delay(20, 0.3) },
         ready: delay(15, 0.3),
         stop: Range::seconds(30, 120),
         visible_after: Range::seconds(0, 5),

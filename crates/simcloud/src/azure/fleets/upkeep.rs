@@ -1,0 +1,207 @@
+//! What fleets do by themselves: a managed one keeps its capacity, one in launch mode goes after a while.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use skyfleet_core::{InstanceState, Timestamp};
+
+use super::request::{self, Mode};
+use super::{Fleet, KIND, digest, fixed, told};
+use crate::azure::id::Id;
+use crate::azure::machines::ending;
+use crate::azure::made;
+use crate::azure::state::State;
+use crate::kernel::Kernel;
+use crate::machine::EndCause;
+use crate::refusal::Refusal;
+
+/// How long a fleet waits before it looks again for capacity that it has not. Ours.
+pub(crate) const PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a fleet in launch mode stays; its machines stay. Azure documentation, "Compute Fleet",
+/// launch mode: about five hours.
+const STAYS: Duration = Duration::from_secs(5 * 3_600);
+
+/// How long the deletion of a fleet takes beside that of its machines. Ours.
+const DELETED_IN: Duration = Duration::from_secs(10);
+
+/// Lets every fleet do what it would have done by now. Called before each look at Azure: between two
+/// looks nobody can tell when it happened.
+pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
+    if state.fleets.is_empty() {
+        return;
+    }
+    let now = kernel.now();
+    // Those of a resource group that is gone have gone with it.
+    let made = &state.made;
+    state.fleets.retain(|key, _| made.contains_key(key));
+    let over = |fleet: &Fleet| {
+        let fades = fleet.mode == Mode::Launch && fleet.created + STAYS <= now;
+        fades || fleet.gone.is_some_and(|gone| gone <= now)
+    };
+    let keys: Vec<String> =
+        state.fleets.iter().filter(|(_, fleet)| over(fleet)).map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        state.fleets.remove(&key);
+        let Some(made) = state.made.remove(&key) else { continue };
+        if let Err(refusal) = kernel.delete_fixture(&made.id.to_string()) {
+            tracing::warn!(?refusal, fleet = %made.id, "a fleet that is gone stays among what is left");
+        }
+    }
+    let waits = |fleet: &Fleet| {
+        fleet.gone.is_none()
+            && fleet.parts.iter().any(|part| part.maintains)
+            && fleet.next_attempt <= now
+            && fleet.looked_at != kernel.events.len()
+    };
+    let keys: Vec<String> =
+        state.fleets.iter().filter(|(_, fleet)| waits(fleet)).map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        keep_up(kernel, state, &key);
+    }
+}
+
+/// Replaces the spot machines that a fleet has lost.
+fn keep_up(kernel: &mut Kernel, state: &mut State, key: &str) {
+    let Some(id) = state.made.get(key).map(|made| made.id.clone()) else { return };
+    if state.deleting.contains_key(&Id::group(&id.subscription, &id.group).key()) {
+        return;
+    }
+    let tags = kernel.tags_of(&id.to_string()).unwrap_or_default();
+    // Taken out while it launches: that changes the state beside it.
+    let Some(mut fleet) = state.fleets.remove(key) else { return };
+    let now = kernel.now();
+    // What failed before is in the way of nothing: it is given up for what comes in its place.
+    for failure in std::mem::take(&mut fleet.failed) {
+        ending::end(kernel, state, &failure.id);
+    }
+    for part in 0..fleet.parts.len() {
+        if !fleet.parts[part].maintains {
+            continue;
+        }
+        restore(kernel, &fleet);
+        let alive = alive(kernel, &fleet, part);
+        let missing = fleet.parts[part].capacity.saturating_sub(alive);
+        if missing > 0
+            && let Err(refusal) = fleet.buy(kernel, state, part, missing, (&id, &tags))
+        {
+            tracing::warn!(?refusal, fleet = %id, "a fleet could not launch");
+        }
+    }
+    fleet.next_attempt = now + PAUSE;
+    let short = !fleet.failed.is_empty();
+    fleet.looked_at = if short { usize::MAX } else { kernel.events.len() };
+    state.fleets.insert(key.to_owned(), fleet);
+}
+
+/// Starts what was taken back and deallocated, where there is room for it again.
+fn restore(kernel: &mut Kernel, fleet: &Fleet) {
+    let down: Vec<_> = fleet
+        .machines(kernel)
+        .map(|m| kernel.view(m, kernel.now()))
+        .filter(|view| view.state == InstanceState::Stopped && view.halt_cause == Some(EndCause::Reclaimed))
+        .map(|view| view.id)
+        .collect();
+    for id in down {
+        // Without room it stays as it is, and another one comes in its place.
+        let _ = kernel.start(&id);
+    }
+}
+
+/// How many machines of a part run, or come up.
+fn alive(kernel: &Kernel, fleet: &Fleet, part: usize) -> u32 {
+    let market = fleet.parts[part].market;
+    let now = kernel.now();
+    let own = fleet.machines(kernel).filter(|m| {
+        let machine = &kernel.machines[*m as usize];
+        kernel.offer(machine.pool).market == market && machine.state_at(now).is_alive()
+    });
+    u32::try_from(own.count()).unwrap_or(u32::MAX)
+}
+
+/// Another capacity, or another upkeep, of a managed fleet: what is too many is ended, the youngest
+/// first.
+///
+/// # Errors
+/// For what cannot be changed; those of the body.
+pub(crate) fn change(
+    kernel: &mut Kernel,
+    state: &mut State,
+    wanted: &made::Wanted,
+    body: &Value,
+) -> Result<(), Refusal> {
+    let key = wanted.id.key();
+    let asked = request::read(kernel, state, (&wanted.id, &wanted.location), body, KIND)?;
+    let Some(mut fleet) = state.fleets.remove(&key) else { return Ok(()) };
+    let same = asked.mode == fleet.mode
+        && asked.parts.len() == fleet.parts.len()
+        && asked.parts.iter().zip(&fleet.parts).all(|(new, old)| {
+            new.market == old.market && new.least == old.least && new.blueprint.pools == old.blueprint.pools
+        });
+    if !same {
+        state.fleets.insert(key, fleet);
+        return Err(fixed("properties"));
+    }
+    let now = kernel.now();
+    for (part, new) in asked.parts.into_iter().enumerate() {
+        let old = &mut fleet.parts[part];
+        let grows = new.capacity > old.capacity;
+        (old.capacity, old.maintains, old.strategy) = (new.capacity, new.maintains, new.strategy);
+        let alive = alive(kernel, &fleet, part);
+        if grows && alive < new.capacity {
+            let (group, tags) = (wanted.id.clone(), wanted.tags.clone());
+            if let Err(refusal) = fleet.buy(kernel, state, part, new.capacity - alive, (&group, &tags)) {
+                state.fleets.insert(key, fleet);
+                return Err(refusal);
+            }
+        }
+        end_excess(kernel, state, &fleet, part, alive.saturating_sub(new.capacity));
+    }
+    fleet.digest = digest(body);
+    fleet.done = fleet.done.max(now);
+    state.fleets.insert(key.clone(), fleet);
+    if let Some(made) = state.made.get_mut(&key) {
+        made.body = told(body);
+    }
+    Ok(())
+}
+
+fn end_excess(kernel: &mut Kernel, state: &mut State, fleet: &Fleet, part: usize, excess: u32) {
+    let market = fleet.parts[part].market;
+    let alive = |m: &u32| {
+        let machine = &kernel.machines[*m as usize];
+        kernel.offer(machine.pool).market == market && machine.state_at(kernel.now()).is_alive()
+    };
+    let mut own: Vec<u32> = fleet.machines(kernel).filter(alive).collect();
+    own.sort_unstable_by(|a, b| b.cmp(a));
+    own.truncate(excess as usize);
+    for m in own {
+        if let Some(id) = Id::parse(&kernel.machines[m as usize].id.clone()) {
+            ending::end(kernel, state, &id);
+        }
+    }
+}
+
+/// Begins to delete a fleet: when it is gone. The machines of a managed one go with it, those of one
+/// in launch mode stay.
+pub(crate) fn end(kernel: &mut Kernel, state: &mut State, id: &Id) -> Timestamp {
+    let now = kernel.now();
+    let mut gone = now + DELETED_IN;
+    let Some(fleet) = state.fleets.get(&id.key()) else { return gone };
+    if let Some(gone) = fleet.gone {
+        return gone;
+    }
+    if fleet.mode == Mode::Managed {
+        let made = fleet.machines(kernel).filter_map(|m| Id::parse(&kernel.machines[m as usize].id));
+        let all: Vec<Id> = made.chain(fleet.failed.iter().map(|failure| failure.id.clone())).collect();
+        for machine in all {
+            if let Some((takes, _)) = ending::end(kernel, state, &machine) {
+                gone = gone.max(now + takes);
+            }
+        }
+    }
+    if let Some(fleet) = state.fleets.get_mut(&id.key()) {
+        fleet.gone = Some(gone);
+    }
+    gone
+}
