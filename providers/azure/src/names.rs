@@ -62,11 +62,10 @@ impl Id {
 }
 
 /// The kinds that we make or meet, as Azure writes them.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 8] = [
     "Microsoft.AzureFleet/fleets",
     "Microsoft.Compute/disks",
     "Microsoft.Compute/virtualMachines",
-    "Microsoft.Compute/virtualMachineScaleSets",
     "Microsoft.Network/networkInterfaces",
     "Microsoft.Network/networkSecurityGroups",
     "Microsoft.Network/publicIPAddresses",

@@ -84,8 +84,6 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("skus.LIST", &["Microsoft.Compute/skus/read"]),
     ("subscriptions.GET", &["Microsoft.Resources/subscriptions/read"]),
     ("usages.LIST", &["Microsoft.Compute/locations/usages/read"]),
-    ("virtualMachineScaleSets.DELETE", &["Microsoft.Compute/virtualMachineScaleSets/delete"]),
-    ("virtualMachineScaleSets.LIST", &["Microsoft.Compute/virtualMachineScaleSets/read"]),
     ("virtualMachines.LIST", &["Microsoft.Compute/virtualMachines/read"]),
     (
         "virtualMachinesExecuteDelete.POST",

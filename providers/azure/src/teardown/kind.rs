@@ -8,7 +8,6 @@ use crate::names::Id;
 pub(super) enum Kind {
     Machine,
     Fleet,
-    ScaleSet,
     Interface,
     Address,
     Disk,
@@ -19,9 +18,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Those that have a list of their own.
-    pub(super) const LISTED: [Self; 7] = [
+    pub(super) const LISTED: [Self; 6] = [
         Self::Fleet,
-        Self::ScaleSet,
         Self::Interface,
         Self::Address,
         Self::Disk,
@@ -42,7 +40,6 @@ impl Kind {
         match self {
             Self::Machine => "Microsoft.Compute/virtualMachines",
             Self::Fleet => "Microsoft.AzureFleet/fleets",
-            Self::ScaleSet => "Microsoft.Compute/virtualMachineScaleSets",
             Self::Interface => "Microsoft.Network/networkInterfaces",
             Self::Address => "Microsoft.Network/publicIPAddresses",
             Self::Disk => "Microsoft.Compute/disks",
@@ -54,7 +51,7 @@ impl Kind {
 
     pub(super) fn version(self) -> &'static str {
         match self {
-            Self::Machine | Self::ScaleSet => COMPUTE,
+            Self::Machine => COMPUTE,
             Self::Disk => DISKS,
             Self::Fleet => FLEETS,
             Self::Interface | Self::Address | Self::SecurityGroup | Self::Network => NETWORK,
@@ -66,7 +63,7 @@ impl Kind {
     pub(super) fn resource(self) -> ResourceKind {
         match self {
             Self::Machine => ResourceKind::Instance,
-            Self::Fleet | Self::ScaleSet => ResourceKind::FleetObject,
+            Self::Fleet => ResourceKind::FleetObject,
             Self::Interface => ResourceKind::NetworkInterface,
             Self::Address => ResourceKind::Address,
             Self::Disk => ResourceKind::Disk,
