@@ -24,7 +24,6 @@ use skyfleet_core::{Clock, Region, Result};
 use tokio::sync::OnceCell;
 
 use http::http_client;
-pub(crate) use http::near_client;
 
 use crate::config::Settings;
 use crate::error;

@@ -27,7 +27,6 @@ use skyfleet_core::{Clock, Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 pub use credentials::bearer;
-pub(crate) use project::FLAVOUR;
 
 use crate::config::Settings;
 use crate::error;

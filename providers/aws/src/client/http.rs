@@ -29,7 +29,7 @@ pub(crate) fn http_client() -> Result<SharedHttpClient> {
 }
 
 /// A client for servers on this machine and its own link: without proxy and without encryption.
-pub(crate) fn near_client() -> Result<reqwest::Client> {
+fn near_client() -> Result<reqwest::Client> {
     build(builder().no_proxy().tls_certs_only([]))
 }
 

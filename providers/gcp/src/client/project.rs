@@ -13,7 +13,7 @@ const VARIABLES: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSD
 const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 /// What tells a question to the metadata server from a forged one, and its answer from a
 /// stranger's.
-pub(crate) const FLAVOUR: HeaderName = HeaderName::from_static("metadata-flavor");
+const FLAVOUR: HeaderName = HeaderName::from_static("metadata-flavor");
 
 /// The project of the settings, else of the environment, of the key file, of gcloud's file of
 /// default credentials, of the machine.

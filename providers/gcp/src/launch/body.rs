@@ -165,8 +165,14 @@ impl Call<'_> {
 
     fn metadata(&self) -> Metadata {
         let handle = self.order.handle;
-        // Who may log in is said here, not by the project.
-        let mut items = vec![("block-project-ssh-keys", "TRUE".to_owned())];
+        let token = &self.order.request.token;
+        // Who may log in is said here, not by the project. Labels are not told to the machine: whose
+        // it is, it learns here.
+        let mut items = vec![
+            ("block-project-ssh-keys", "TRUE".to_owned()),
+            (tag::OWNER, token.owner().to_string()),
+            (tag::FLEET, token.fleet().to_string()),
+        ];
         if !handle.user_data.is_empty() {
             items.push((user_data::key(&handle.user_data), handle.user_data.clone()));
         }
