@@ -13,6 +13,7 @@
 //! | `subscriptions` | subscriptions and their locations |
 //! | `machines` | virtual machines |
 //! | `fleets` | many machines by one request: Microsoft.AzureFleet |
+//! | `bulk_deletes` | machines that are ended many at once |
 //! | `purchase` | machines that are bought many at once |
 //! | `made` | what callers configure, whatever it is |
 //! | `groups` | resource groups |
@@ -31,6 +32,7 @@
 
 pub(crate) mod activity_log;
 pub(crate) mod blueprint;
+pub(crate) mod bulk_deletes;
 pub(crate) mod disks;
 pub(crate) mod error;
 pub(crate) mod fleets;

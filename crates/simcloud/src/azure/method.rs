@@ -3,7 +3,7 @@
 use crate::azure::network::{addresses, interfaces, networks, security_groups, security_rules};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
-    activity_log, disks, fleets, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
+    activity_log, bulk_deletes, disks, fleets, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
     subscriptions, tags, usages,
 };
 use crate::method::{self, Case, Values};
@@ -17,6 +17,7 @@ pub(crate) type Method = method::Method<fn(&Request<'_>) -> Result<Answer, Refus
 const ROOMS: &[&[Method]] = &[
     activity_log::METHODS,
     addresses::METHODS,
+    bulk_deletes::METHODS,
     disks::METHODS,
     fleets::METHODS,
     groups::METHODS,

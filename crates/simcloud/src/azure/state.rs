@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use skyfleet_core::Timestamp;
 
 use crate::azure::{groups, providers};
+use crate::azure::bulk_deletes::BulkDeletes;
 use crate::azure::fleets::{self, Fleets};
 use crate::azure::launched::Launched;
 use crate::azure::made::Store;
@@ -18,6 +19,7 @@ pub(crate) struct State {
     /// What callers configured, resource groups with it.
     pub(crate) made: Store,
     pub(crate) fleets: Fleets,
+    pub(crate) bulk_deletes: BulkDeletes,
     /// What machines are made of.
     pub(crate) launched: Launched,
     /// The groups that are being deleted, by their keys, and until when.
