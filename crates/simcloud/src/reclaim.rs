@@ -3,6 +3,7 @@ use std::time::Duration;
 use rand::RngExt;
 use skyfleet_core::{Error, ErrorKind, InstanceState, Market, Result, Timestamp};
 
+use crate::catalog::Cloud;
 use crate::event::{About, EventKind};
 use crate::kernel::{Due, Errand, Kernel};
 use crate::machine::EndCause;
@@ -210,7 +211,7 @@ impl Kernel {
     ) -> Result<()> {
         let mut chosen = Vec::new();
         if let Some(id) = id {
-            let m = self.by_id.get(id).copied().filter(|m| self.is_spot(*m));
+            let m = self.called(id).filter(|m| self.is_spot(*m));
             chosen.extend(m.filter(|m| self.machines[*m as usize].state_at(self.now).is_alive()));
         } else {
             let mut running: Vec<u32> = self.running_spot();
@@ -230,6 +231,13 @@ impl Kernel {
             self.give_notice(m, lead);
         }
         Ok(())
+    }
+
+    /// The machine with an id. Azure does not tell ids apart by their case.
+    fn called(&self, id: &str) -> Option<u32> {
+        let any = || self.by_id.iter().find(|(own, _)| own.eq_ignore_ascii_case(id)).map(|(_, m)| *m);
+        let exact = self.by_id.get(id).copied();
+        exact.or_else(|| (self.cloud() == Cloud::Azure).then(any).flatten())
     }
 
     pub(crate) fn is_spot(&self, m: u32) -> bool {

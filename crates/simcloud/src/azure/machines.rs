@@ -151,7 +151,8 @@ fn instance_view(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let is = |name: &str, value: &str| request.option(name).is_some_and(|own| own.eq_ignore_ascii_case(value));
+    let is =
+        |name: &str, value: &str| request.option(name).is_some_and(|own| own.eq_ignore_ascii_case(value));
     // Only the list of a whole subscription can be had in short.
     let in_short = is("statusonly", "true") && request.part("group").is_empty();
     let expand = Expand { instance_view: is("$expand", "instanceView"), user_data: false };

@@ -45,6 +45,8 @@ pub(crate) struct Operation {
     pub(crate) done: Timestamp,
     /// Why it failed.
     pub(crate) told: Option<Told>,
+    /// The machine that it makes or starts.
+    machine: Option<u32>,
 }
 
 /// The operations of a world, by their ids.
@@ -72,12 +74,25 @@ pub(crate) fn begin(
     takes: Duration,
     told: Option<Told>,
 ) -> Vec<(&'static str, String)> {
+    begin_of(kernel, state, request, poll, (takes, told), None)
+}
+
+/// The same of an operation that makes or starts a machine: it comes to nothing when the machine is
+/// ended or stopped meanwhile.
+pub(crate) fn begin_of(
+    kernel: &Kernel,
+    state: &mut State,
+    request: &Request<'_>,
+    poll: Poll<'_>,
+    (takes, told): (Duration, Option<Told>),
+    machine: Option<u32>,
+) -> Vec<(&'static str, String)> {
     let operations = &mut state.operations;
     let now = kernel.now();
     operations.all.retain(|_, operation| operation.done + KEPT > now);
     operations.count += 1;
     let id = guid(kernel.seed, operations.count);
-    operations.all.insert(id.clone(), Operation { begun: now, done: now + takes, told });
+    operations.all.insert(id.clone(), Operation { begun: now, done: now + takes, told, machine });
 
     let version = request.option("api-version").unwrap_or_default();
     let of = format!("{}/subscriptions/{}", request.head.base, request.subscription());
@@ -126,6 +141,7 @@ fn status(request: &Request<'_>) -> Result<Answer, Refusal> {
         "status": match (over, &operation.told) {
             (false, _) => "InProgress",
             (true, None) => "Succeeded",
+            (true, Some(told)) if told.code == PREEMPTED => "Canceled",
             (true, Some(_)) => "Failed",
         },
     });
@@ -167,8 +183,26 @@ fn find(request: &Request<'_>, region: &str) -> Result<(Operation, Timestamp), R
         let found = found.ok_or_else(|| {
             coded(404, "NotFound", format!("The entity was not found: there is no operation '{id}'."))
         })?;
-        Ok((found, kernel.now()))
+        Ok((found.as_it_went(kernel), kernel.now()))
     })
+}
+
+/// Seen in answers of Azure.
+const PREEMPTED: &str = "OperationPreempted";
+
+impl Operation {
+    fn as_it_went(mut self, kernel: &Kernel) -> Self {
+        let machine = self.machine.map(|m| &kernel.machines[m as usize]);
+        let ends = machine
+            .into_iter()
+            .flat_map(|m| m.leaving_at.into_iter().chain(m.halts.iter().map(|halt| halt.from)));
+        if let Some(cut) = ends.filter(|end| (self.begun..self.done).contains(end)).min() {
+            self.done = cut;
+            let message = "The operation has been preempted by a more recent operation.";
+            self.told = Some(Told::new(PREEMPTED, message));
+        }
+        self
+    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,6 @@ use crate::refusal::Refusal;
 pub(crate) struct Interface {
     /// One that was there before its machine; else it is made with it.
     pub(crate) given: Option<Id>,
-    /// What it is called in the profile.
-    pub(crate) name: String,
     pub(crate) primary: bool,
     /// Whether it goes with its machine.
     pub(crate) goes: bool,
@@ -35,8 +33,6 @@ pub(crate) struct Interface {
 /// A public address that is made with an interface.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicAddress {
-    /// What it is called in the profile.
-    pub(crate) name: String,
     /// Whether it goes with its machine.
     pub(crate) goes: bool,
 }
@@ -72,7 +68,6 @@ fn there(state: &State, region: &Region, one: &Value) -> Result<Interface, Refus
     let id = known(state, region, one, interfaces::KIND, "networkInterfaces")?
         .ok_or_else(|| required("networkInterface"))?;
     Ok(Interface {
-        name: id.name().to_owned(),
         given: Some(id),
         primary: true,
         goes: goes(&one["properties"])?,
@@ -86,7 +81,7 @@ fn there(state: &State, region: &Region, one: &Value) -> Result<Interface, Refus
 
 /// An interface that is made with its machine.
 fn new(state: &State, region: &Region, one: &Value) -> Result<Interface, Refusal> {
-    let name = name(one, "networkInterfaceConfigurations")?;
+    name(one, "networkInterfaceConfigurations")?;
     let properties = &one["properties"];
     let (first, more) = match member::list(properties, "ipConfigurations")? {
         [] => return Err(required("ipConfigurations")),
@@ -100,14 +95,13 @@ fn new(state: &State, region: &Region, one: &Value) -> Result<Interface, Refusal
     let public = &own["publicIPAddressConfiguration"];
     let address = match public {
         Value::Null => None,
-        public => Some(PublicAddress {
-            name: self::name(public, "publicIPAddressConfiguration")?,
-            goes: goes(&public["properties"])?,
-        }),
+        public => {
+            name(public, "publicIPAddressConfiguration")?;
+            Some(PublicAddress { goes: goes(&public["properties"])? })
+        }
     };
     Ok(Interface {
         given: None,
-        name,
         primary: member::flag(properties, "primary")?.unwrap_or(false),
         goes: goes(properties)?,
         subnet: Some(subnet),
@@ -119,7 +113,7 @@ fn new(state: &State, region: &Region, one: &Value) -> Result<Interface, Refusal
             "networkSecurityGroup",
         )?,
         accelerated: member::flag(properties, "enableAcceleratedNetworking")?.unwrap_or(false),
-        configuration: self::name(first, "ipConfigurations")?,
+        configuration: name(first, "ipConfigurations")?,
         address,
     })
 }

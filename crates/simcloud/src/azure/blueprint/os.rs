@@ -35,6 +35,8 @@ pub(crate) struct Os {
     /// The name of a machine for itself; of several what it begins with, and nothing where they are
     /// called as they are named.
     pub(crate) computer: Option<String>,
+    /// Whether it is the beginning of the names of several.
+    pub(crate) several: bool,
     /// `osProfile` as it is told: without the computer's name, without secrets and custom data.
     pub(crate) told: Map<String, Value>,
     /// What runs at the first start.
@@ -83,6 +85,7 @@ pub(crate) fn read(profile: &Value, computer: &str) -> Result<Os, Refusal> {
     });
     Ok(Os {
         computer: name.map(str::to_owned),
+        several: computer != "computerName",
         told: told.as_object().cloned().unwrap_or_default(),
         script,
         user_data: user_data.map(|(text, _)| text.to_owned()),

@@ -105,7 +105,7 @@ fn check(image: &Map<String, Value>, sizes: &[impl AsRef<InstanceType>], least: 
             return Err(invalid("imageReference.id", &format!("'{given}' is no id of an image.")));
         }
         // An image of one's own may be of any size, and for any processor.
-        return Ok(1.max(least.min(1)));
+        return Ok(1);
     }
     let (Some(publisher), Some(offer), Some(sku), Some(_)) =
         (text("publisher"), text("offer"), text("sku"), text("version"))

@@ -53,7 +53,8 @@ pub(crate) fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| match found(kernel, state, request)? {
         Found::Made(view) => again(kernel, state, request, &view, tags),
         Found::Failed(failed) => {
-            let message = format!("The machine {} could not be made: only its PUT or DELETE can be called.", failed.id);
+            let message =
+                format!("The machine {} could not be made: only its PUT or DELETE can be called.", failed.id);
             Err(coded(409, "OperationNotAllowed", message))
         }
     })
@@ -70,7 +71,8 @@ pub(super) fn again(
     let id = made::id_of(state, request, super::KIND)?;
     groups::stays(state, &id)?;
     if view.leaving.is_some() {
-        let message = format!("Operation is not allowed on VM '{}' since it is marked for deletion.", id.name());
+        let message =
+            format!("Operation is not allowed on VM '{}' since it is marked for deletion.", id.name());
         return Err(coded(409, "OperationNotAllowed", message));
     }
     let found = Found::Made(Box::new(view.clone()));
@@ -78,7 +80,11 @@ pub(super) fn again(
     let changed = FIXED.into_iter().find(|at| differs(request.body, &told, at));
     if let Some(at) = changed {
         if at.ends_with("vmSize") {
-            return Err(coded(501, "NotImplemented", "Another size for a machine that is there is not simulated."));
+            return Err(coded(
+                501,
+                "NotImplemented",
+                "Another size for a machine that is there is not simulated.",
+            ));
         }
         let name = at.trim_start_matches("/properties/").replace('/', ".");
         let message = format!("Changing property '{name}' is not allowed.");
@@ -122,7 +128,8 @@ fn change_options(
         return Ok(());
     }
     if lot.count > 1 {
-        let message = "Another deleteOption for one machine of many that were made together is not simulated.";
+        let message =
+            "Another deleteOption for one machine of many that were made together is not simulated.";
         return Err(coded(501, "NotImplemented", message));
     }
     lot.spec.goes = Some(goes);

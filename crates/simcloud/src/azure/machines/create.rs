@@ -48,9 +48,9 @@ pub(crate) fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         let is_new = old.is_none();
         let blueprint = blueprint::of_machine(kernel, state, &id, &region, request.body)?;
         check_parts(kernel, state, &id, &blueprint)?;
-        let (takes, told) = make(kernel, state, &id, &blueprint, &tags)?;
+        let (course, machine) = make(kernel, state, &id, &blueprint, &tags)?;
         let poll = Poll::Status { provider: "Microsoft.Compute", location: region.as_str() };
-        let headers = operation::begin(kernel, state, request, poll, takes, told);
+        let headers = operation::begin_of(kernel, state, request, poll, course, machine);
         Ok(Answer::new(if is_new { 201 } else { 200 }, &shown(kernel, state, &id))?.with(headers))
     })
 }
@@ -58,10 +58,13 @@ pub(crate) fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 /// A machine, as the answer to a change of it tells it.
 pub(super) fn shown(kernel: &Kernel, state: &State, id: &Id) -> Value {
     let found = state.launched.find(kernel, id);
-    found.and_then(|found| item::machine(kernel, &state.launched, &found, Expand::default())).unwrap_or_default()
+    found
+        .and_then(|found| item::machine(kernel, &state.launched, &found, Expand::default()))
+        .unwrap_or_default()
 }
 
-/// Buys the machine: how long it takes, and why it comes to nothing if that shows late.
+/// Buys the machine: how long it takes, why it comes to nothing if that shows late, and its number if
+/// it does not.
 ///
 /// # Errors
 /// Why it comes to nothing, if that shows at once.
@@ -71,13 +74,14 @@ fn make(
     id: &Id,
     blueprint: &Blueprint,
     tags: &Arc<Tags>,
-) -> Result<(Duration, Option<Told>), Refusal> {
+) -> Result<((Duration, Option<Told>), Option<u32>), Refusal> {
     let order = blueprint.order(vec![id.to_string().into()], tags);
     let bought = kernel.launch_part(&order)?;
     let Some(missing) = bought.missing.into_iter().next() else {
         state.launched.forget(id, false);
         state.launched.add(kernel, bought.launch, blueprint.details.clone());
-        return Ok((until_up(kernel, bought.machines[0].number), None));
+        let m = kernel.lots[bought.launch as usize].first;
+        return Ok(((until_up(kernel, m), None), Some(m)));
     };
     if !is_late(&missing.why) {
         return Err(Refusal::Full(missing.why));
@@ -85,7 +89,7 @@ fn make(
     let told = allocation(&missing.why, &blueprint.details);
     let offer = order.pools[0].offer.clone();
     let takes = fail(kernel, state, id, offer, (blueprint, tags), told.clone());
-    Ok((takes, Some(told)))
+    Ok(((takes, Some(told)), None))
 }
 
 /// Keeps a machine that could not be made, which shows some time after it was asked for; its
@@ -103,7 +107,8 @@ pub(crate) fn fail(
     let takes = Duration::from_millis(5_000 + mix(number ^ kernel.seed) % 15_000);
     let interface = blueprint.spec.interface.clone().unwrap_or_else(|| {
         let name = format!("{}-nic-{:08x}", id.name(), mix(!number ^ kernel.seed) >> 32);
-        let interface = Id::new(&id.subscription, &id.group, crate::azure::network::interfaces::KIND, &[&name]);
+        let interface =
+            Id::new(&id.subscription, &id.group, crate::azure::network::interfaces::KIND, &[&name]);
         let new: Arc<str> = interface.to_string().into();
         kernel.make_fixture(FixtureKind::Interface, new.clone(), blueprint.region.clone(), tags.clone());
         new

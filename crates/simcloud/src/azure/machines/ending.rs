@@ -6,7 +6,7 @@ use skyfleet_core::{InstanceState, Timestamp};
 
 use super::create::{allocation, is_late, until_up};
 use super::{KIND, found};
-use crate::azure::error::{Told, coded};
+use crate::azure::error::coded;
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
 use crate::azure::made;
@@ -29,7 +29,7 @@ pub(crate) fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
         let takes = end(kernel, state, &id);
         match takes {
             None => Ok(Answer::empty(204)),
-            Some((takes, region)) => Ok(begun(kernel, state, request, &region, takes, None)),
+            Some((takes, region)) => Ok(begun(kernel, state, request, &region, takes)),
         }
     })
 }
@@ -70,7 +70,7 @@ fn stop(
         act(kernel, &view.id)?;
         let halt = kernel.machines[view.number as usize].halts.last();
         let takes = until(kernel, halt.map(|halt| halt.down_at));
-        Ok(begun(kernel, state, request, view.region.as_str(), takes, None))
+        Ok(begun(kernel, state, request, view.region.as_str(), takes))
     })
 }
 
@@ -78,7 +78,7 @@ fn stop(
 pub(crate) fn start(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 1, |kernel, state| {
         let view = made_one(kernel, state, request)?;
-        let (takes, told) = match kernel.start(&view.id) {
+        let course = match kernel.start(&view.id) {
             Ok(()) => (until_up(kernel, view.number), None),
             Err(Refusal::Full(why)) if is_late(&why) => {
                 let details = state.launched.of(view.launch);
@@ -86,7 +86,9 @@ pub(crate) fn start(request: &Request<'_>) -> Result<Answer, Refusal> {
             }
             Err(refusal) => return Err(refusal),
         };
-        Ok(begun(kernel, state, request, view.region.as_str(), takes, told))
+        let poll = Poll::Status { provider: "Microsoft.Compute", location: view.region.as_str() };
+        let headers = operation::begin_of(kernel, state, request, poll, course, Some(view.number));
+        Ok(Answer::empty(202).with(headers))
     })
 }
 
@@ -94,7 +96,7 @@ pub(crate) fn restart(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| {
         let view = made_one(kernel, state, request)?;
         kernel.reboot(&view.id)?;
-        Ok(begun(kernel, state, request, view.region.as_str(), RESTART, None))
+        Ok(begun(kernel, state, request, view.region.as_str(), RESTART))
     })
 }
 
@@ -120,22 +122,16 @@ fn made_one(kernel: &Kernel, state: &State, request: &Request<'_>) -> Result<Box
     match found(kernel, state, request)? {
         Found::Made(view) => Ok(view),
         Found::Failed(failed) => {
-            let message = format!("The machine {} could not be made: only its PUT or DELETE can be called.", failed.id);
+            let message =
+                format!("The machine {} could not be made: only its PUT or DELETE can be called.", failed.id);
             Err(coded(409, "OperationNotAllowed", message))
         }
     }
 }
 
-fn begun(
-    kernel: &Kernel,
-    state: &mut State,
-    request: &Request<'_>,
-    region: &str,
-    takes: Duration,
-    told: Option<Told>,
-) -> Answer {
+fn begun(kernel: &Kernel, state: &mut State, request: &Request<'_>, region: &str, takes: Duration) -> Answer {
     let poll = Poll::Status { provider: "Microsoft.Compute", location: region };
-    Answer::empty(202).with(operation::begin(kernel, state, request, poll, takes, told))
+    Answer::empty(202).with(operation::begin(kernel, state, request, poll, takes, None))
 }
 
 fn until(kernel: &Kernel, moment: Option<Timestamp>) -> Duration {

@@ -71,6 +71,17 @@ pub(crate) fn left(kernel: &Kernel, launched: &Launched, id: &Id) -> Option<Map<
     Some(body)
 }
 
+/// Whether a machine that is there lies in a subnet.
+pub(crate) fn uses_subnet(kernel: &Kernel, launched: &Launched, subnet: &Id) -> bool {
+    let key = subnet.key();
+    launched.interfaces().any(|m| {
+        let machine = &kernel.machines[m as usize];
+        let details = launched.of(machine.lot);
+        let own = details.and_then(|details| details.interface()?.subnet.as_ref());
+        own.is_some_and(|own| own.key() == key) && alive(kernel, m).is_some()
+    })
+}
+
 /// The machine that has an interface that was there before it, if one has.
 pub(crate) fn holder(kernel: &Kernel, launched: &Launched, id: &Id) -> Option<Arc<str>> {
     alive(kernel, launched.with_interface(id)?).map(|view| view.id)
@@ -101,8 +112,8 @@ pub(crate) fn check_free(kernel: &Kernel, state: &State, id: &Id) -> Result<(), 
 }
 
 fn alive(kernel: &Kernel, m: u32) -> Option<MachineView> {
-    let view = kernel.view(m, kernel.now());
-    (view.state != InstanceState::Terminated).then_some(view)
+    let state = kernel.machines[m as usize].state_at(kernel.now());
+    (state != InstanceState::Terminated).then(|| kernel.view(m, kernel.now()))
 }
 
 /// The interface that came with a machine; `None` of one that was there before it.
@@ -112,10 +123,12 @@ fn interface(kernel: &Kernel, launched: &Launched, view: &MachineView) -> Option
         return None;
     }
     let id = Id::parse(&kernel.interface_id(view.number))?;
-    let address = address_id(kernel, view).filter(|id| kernel.lines_of(view.number).any(|line| {
-        let open = kernel.lines[line as usize].is_open(kernel.now());
-        open && *kernel.line_id(line) == **id
-    }));
+    let address = address_id(kernel, view).filter(|id| {
+        kernel.lines_of(view.number).any(|line| {
+            let open = kernel.lines[line as usize].is_open(kernel.now());
+            open && *kernel.line_id(line) == **id
+        })
+    });
     let part = configuration(details, &id, view.private_ip.map(|ip| ip.to_string()), address.as_deref())?;
     let location = view.region.clone();
     let tags = kernel.lots[view.launch as usize].interface_tags.clone();

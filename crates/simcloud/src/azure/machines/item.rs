@@ -10,6 +10,7 @@ use crate::azure::machines::{KIND, status};
 use crate::azure::operation::guid;
 use crate::kernel::Kernel;
 use crate::ledger::LineKind;
+use crate::seed::digest;
 use crate::tags::Tags;
 use crate::view::MachineView;
 
@@ -178,9 +179,25 @@ impl Shown<'_> {
     }
 }
 
-/// What a machine is called inside: as its profile says, or as it is called itself.
-pub(crate) fn computer_name<'a>(details: &'a Details, id: &'a Id) -> &'a str {
-    details.os.computer.as_deref().unwrap_or(id.name())
+/// What a machine is called inside: as its profile says, or as it is called itself. Of several, the
+/// profile says the beginning, and six letters and digits follow (Azure documentation, "Instance
+/// naming in flexible orchestration mode").
+pub(crate) fn computer_name(details: &Details, id: &Id) -> String {
+    match &details.os.computer {
+        None => id.name().to_owned(),
+        Some(name) if !details.os.several => name.clone(),
+        Some(beginning) => format!("{beginning}{}", six(digest(&[id.key().as_bytes()]))),
+    }
+}
+
+/// Six letters and digits.
+fn six(mut number: u64) -> String {
+    let digits = (0..6).map(|_| {
+        let digit = (number % 36) as u32;
+        number /= 36;
+        char::from_digit(digit, 36).unwrap_or('0').to_ascii_uppercase()
+    });
+    digits.collect()
 }
 
 /// `deleteOption`.

@@ -72,8 +72,14 @@ fn a_machine_comes_up_and_tells_what_it_is() {
     assert_eq!(codes(&trial), ["ProvisioningState/succeeded", "PowerState/running"]);
     let shown = trial.get(&format!("{}?$expand=instanceView", ONE.to_lowercase()));
     let properties = &shown["properties"];
-    assert_eq!((&shown["name"], &shown["zones"], &shown["location"]), (&json!("Vm_1"), &json!(["2"]), &json!("eastus")));
-    assert_eq!((&properties["provisioningState"], &properties["priority"]), (&json!("Succeeded"), &json!("Regular")));
+    assert_eq!(
+        (&shown["name"], &shown["zones"], &shown["location"]),
+        (&json!("Vm_1"), &json!(["2"]), &json!("eastus"))
+    );
+    assert_eq!(
+        (&properties["provisioningState"], &properties["priority"]),
+        (&json!("Succeeded"), &json!("Regular"))
+    );
     assert_eq!(properties["instanceView"]["computerName"], "words-1");
     assert_eq!(properties["osProfile"]["customData"], Value::Null);
     // What came with it, under ids that the machine names.
@@ -93,7 +99,7 @@ fn a_machine_comes_up_and_tells_what_it_is() {
     assert_eq!(trial.refusal("DELETE", &path(&disk), Value::Null).1, "OperationNotAllowed");
     assert_eq!(trial.get(&path(&nic).to_uppercase())["id"], nic["id"]);
     assert_eq!(trial.names(&format!("{GROUP}/resources")).len(), 6);
-    for at in ["networkSecurityGroups/nsg", "virtualNetworks/net"] {
+    for at in ["networkSecurityGroups/nsg", "virtualNetworks/net", "virtualNetworks/net/subnets/s"] {
         assert_eq!(trial.refusal("DELETE", &format!("{NETWORK}/{at}"), Value::Null).0, 400, "{at}");
     }
     end(&trial);
@@ -111,7 +117,11 @@ fn what_is_set_to_delete_goes_with_its_machine_and_the_rest_stays() {
         trial.done("DELETE", ONE, Value::Null);
         assert_eq!(trial.refusal("GET", ONE, Value::Null), (404, "ResourceNotFound".to_owned()));
         assert_eq!(ask(&trial, "DELETE", ONE, Value::Null).status, 204);
-        for kind in ["Microsoft.Network/networkInterfaces", "Microsoft.Network/publicIPAddresses", "Microsoft.Compute/disks"] {
+        for kind in [
+            "Microsoft.Network/networkInterfaces",
+            "Microsoft.Network/publicIPAddresses",
+            "Microsoft.Compute/disks",
+        ] {
             assert_eq!(trial.names(&format!("/providers/{kind}")).len(), left, "{option} {kind}");
         }
         assert_eq!(trial.live("ada"), 2 * left);
@@ -124,7 +134,10 @@ fn what_is_set_to_delete_goes_with_its_machine_and_the_rest_stays() {
             let pip = name(&only(&trial, &format!("{NETWORK}/publicIPAddresses")));
             let pip = format!("{NETWORK}/publicIPAddresses/{pip}");
             assert_eq!(trial.refusal("DELETE", &pip, Value::Null).1, "PublicIPAddressCannotBeDeleted");
-            assert_eq!(trial.refusal("DELETE", &format!("{NETWORK}/virtualNetworks/net"), Value::Null).0, 400);
+            assert_eq!(
+                trial.refusal("DELETE", &format!("{NETWORK}/virtualNetworks/net"), Value::Null).0,
+                400
+            );
             trial.done("DELETE", &format!("{NETWORK}/networkInterfaces/{}", name(&nic)), Value::Null);
             trial.done("DELETE", &pip, Value::Null);
             let disk = name(&only(&trial, &format!("{COMPUTE}/disks")));
@@ -157,8 +170,14 @@ fn a_stopped_machine_costs_and_a_deallocated_one_does_not() {
     trial.wait(200);
     let entries = trial.ask("GET", &format!(
         "{SUBSCRIPTION}/providers/Microsoft.Insights/eventtypes/management/values?$filter=eventTimestamp ge '2027-01-01T00:00:00Z'"), Value::Null);
-    let told: Vec<&str> = entries.body["value"].as_array().unwrap().iter()
-        .map(|entry| entry["operationName"]["value"].as_str().unwrap().rsplit("virtualMachines/").next().unwrap()).collect();
+    let told: Vec<&str> = entries.body["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            entry["operationName"]["value"].as_str().unwrap().rsplit("virtualMachines/").next().unwrap()
+        })
+        .collect();
     assert_eq!(told, ["start/action", "deallocate/action", "powerOff/action", "write"]);
     end(&trial);
     assert_eq!(used(), 0);
@@ -187,7 +206,8 @@ fn the_same_put_changes_nothing_and_another_machine_is_refused() {
     let mut shown = trial.get(ONE);
     shown["tags"]["team"] = "search".into();
     shown["properties"]["storageProfile"]["osDisk"]["deleteOption"] = "Delete".into();
-    shown["properties"]["networkProfile"]["networkInterfaces"][0]["properties"]["deleteOption"] = "Delete".into();
+    shown["properties"]["networkProfile"]["networkInterfaces"][0]["properties"]["deleteOption"] =
+        "Delete".into();
     let told = trial.done("PUT", ONE, shown);
     assert_eq!(told["tags"], json!({ "skyfleet-owner": "ada", "team": "search" }));
     assert_eq!(told["properties"]["storageProfile"]["osDisk"]["deleteOption"], "Delete");
@@ -208,7 +228,10 @@ fn want_of_room_on_demand_shows_late_and_its_machine_stays_with_an_interface_for
     assert_eq!(poll(&trial)["status"], "InProgress");
     trial.wait(20);
     let told = poll(&trial);
-    assert_eq!((&told["status"], &told["error"]["code"]), (&json!("Failed"), &json!("ZonalAllocationFailed")));
+    assert_eq!(
+        (&told["status"], &told["error"]["code"]),
+        (&json!("Failed"), &json!("ZonalAllocationFailed"))
+    );
     assert_eq!(trial.ask("GET", &said.headers["Location"], Value::Null).status, 409);
     assert_eq!(trial.get(ONE)["properties"]["provisioningState"], "Failed");
     assert_eq!(codes(&trial), ["ProvisioningState/failed/ZonalAllocationFailed"]);
@@ -264,7 +287,10 @@ fn what_is_known_before_is_refused_at_once() {
         let path = format!("{COMPUTE}/virtualMachines/{name}");
         assert_eq!(trial.refusal("PUT", &path, regular("Delete")).0, 400, "{name}");
     }
-    assert_eq!(trial.refusal("PUT", &ONE.replace("/g/", "/other/"), regular("Delete")).1, "ResourceGroupNotFound");
+    assert_eq!(
+        trial.refusal("PUT", &ONE.replace("/g/", "/other/"), regular("Delete")).1,
+        "ResourceGroupNotFound"
+    );
     assert_eq!(trial.names("/providers/Microsoft.Compute/virtualMachines").len(), 0);
     end(&trial);
 }
@@ -297,7 +323,8 @@ fn an_eviction_deletes_or_deallocates_and_is_in_the_log() {
 fn a_machine_takes_an_interface_that_is_there_and_no_other_gets_it() {
     let trial = trial();
     let nic = format!("{NETWORK}/networkInterfaces/own");
-    let subnet = trial.get(&format!("{NETWORK}/virtualNetworks/net"))["properties"]["subnets"][0]["id"].clone();
+    let subnet =
+        trial.get(&format!("{NETWORK}/virtualNetworks/net"))["properties"]["subnets"][0]["id"].clone();
     let body = json!({ "location": "eastus", "tags": { "skyfleet-owner": "ada" }, "properties": { "ipConfigurations": [
         { "name": "ip", "properties": { "subnet": { "id": subnet } } }] } });
     let id = trial.done("PUT", &nic, body)["id"].clone();
@@ -337,13 +364,41 @@ fn a_group_ends_its_machines_wherever_they_stand() {
     ask(&trial, "PUT", &format!("{COMPUTE}/virtualMachines/m3"), regular("Detach"));
     trial.wait(30);
     let listed = trial.get("/providers/Microsoft.Compute/virtualMachines?statusOnly=true");
-    let states: Vec<&str> = listed["value"].as_array().unwrap().iter()
-        .map(|one| one["properties"]["instanceView"]["statuses"].as_array().unwrap().last().unwrap()["code"].as_str().unwrap()).collect();
-    assert_eq!(states, ["PowerState/deallocated", "PowerState/running", "PowerState/running", "ProvisioningState/failed/ZonalAllocationFailed"]);
+    let states: Vec<&str> = listed["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            one["properties"]["instanceView"]["statuses"].as_array().unwrap().last().unwrap()["code"]
+                .as_str()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [
+            "PowerState/deallocated",
+            "PowerState/running",
+            "PowerState/running",
+            "ProvisioningState/failed/ZonalAllocationFailed"
+        ]
+    );
     assert!(listed["value"][1]["properties"]["storageProfile"].is_null());
     assert_eq!(trial.names("/providers/Microsoft.Compute/locations/westus2/virtualMachines").len(), 0);
     let late = ask(&trial, "DELETE", GROUP, Value::Null);
     assert_eq!(late.status, 202);
     assert_eq!(trial.refusal("PUT", ONE, regular("Delete")).1, "ResourceGroupBeingDeleted");
+    end(&trial);
+}
+
+#[test]
+fn a_machine_that_is_deleted_while_it_comes_up_ends_the_operation_that_makes_it() {
+    let trial = trial();
+    let said = ask(&trial, "PUT", ONE, regular("Delete"));
+    trial.wait(1);
+    assert_eq!(ask(&trial, "DELETE", ONE, Value::Null).status, 202);
+    trial.wait(1);
+    let told = trial.ask("GET", &said.headers["Azure-AsyncOperation"], Value::Null).body;
+    assert_eq!((&told["status"], &told["error"]["code"]), (&json!("Canceled"), &json!("OperationPreempted")));
     end(&trial);
 }

@@ -146,12 +146,9 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
 
 /// One that a machine has, or that is reserved for one that could not be made, stays.
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::delete_checked(
-        request,
-        KIND,
-        |kernel, state, id| machines::interfaces::check_free(kernel, state, id),
-        |kernel, _, made| made::release(kernel, &made.id.to_string(), "NicInUse"),
-    )
+    made::delete_checked(request, KIND, machines::interfaces::check_free, |kernel, _, made| {
+        made::release(kernel, &made.id.to_string(), "NicInUse")
+    })
 }
 
 fn show(kernel: &Kernel, state: &State, made: &Made) -> Value {

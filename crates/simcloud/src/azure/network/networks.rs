@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 use super::range::Range;
 use super::security_groups;
 use crate::azure::error::{coded, invalid, not_found};
+use crate::azure::id::Id;
 use crate::azure::made::{self, Made};
 use crate::azure::method::Method;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, groups};
+use crate::azure::{Answer, Request, groups, machines};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -56,8 +57,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         if let Some(old) = state.made.get(&wanted.id.key()) {
             let kept = subnets(&properties);
             for name in names(old).into_iter().filter(|name| !kept.iter().any(|subnet| is(subnet, name))) {
-                let id = format!("{}/subnets/{name}", wanted.id);
-                made::unused(state, &id, "InUseSubnetCannotBeDeleted")?;
+                unused(kernel, state, &old.id, &name)?;
             }
         }
         let mut body = Map::new();
@@ -133,10 +133,10 @@ fn list_subnets(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn delete_subnet(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.change("global", 0, |_, state| {
+    request.change("global", 0, |kernel, state| {
         let made = made::found(state, request, KIND)?.clone();
         let name = request.part("subnet");
-        made::unused(state, &format!("{}/subnets/{name}", made.id), "InUseSubnetCannotBeDeleted")?;
+        unused(kernel, state, &made.id, name)?;
         let mut properties = own(&made);
         let mut all = subnets(&properties).to_vec();
         let before = all.len();
@@ -148,6 +148,21 @@ fn delete_subnet(request: &Request<'_>) -> Result<Answer, Refusal> {
         }
         Ok(Answer::empty(status))
     })
+}
+
+/// Refuses to go on while something lies in a subnet.
+fn unused(kernel: &Kernel, state: &State, network: &Id, name: &str) -> Result<(), Refusal> {
+    let code = "InUseSubnetCannotBeDeleted";
+    let subnet =
+        Id::new(&network.subscription, &network.group, &format!("{KIND}/subnets"), &[network.name(), name]);
+    if machines::interfaces::uses_subnet(kernel, &state.launched, &subnet) {
+        return Err(coded(
+            400,
+            code,
+            format!("Subnet {subnet} is in use by machines and cannot be deleted."),
+        ));
+    }
+    made::unused(state, &subnet.to_string(), code)
 }
 
 /// Whether a network has a subnet of this name.
