@@ -70,7 +70,9 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         made::note(kernel, state, &wanted, body);
         let disk = kernel.disk(&id).ok_or_else(|| not_found(KIND, wanted.id.name(), &wanted.id.group))?;
         let shown = show(state, &wanted.id, &disk);
-        made::begun(kernel, state, request, &wanted, &shown)
+        // Compute API reference, "Disks - Create Or Update": accepted, whether it is new or not.
+        let headers = made::begin(kernel, state, request, &wanted.id, &wanted.location);
+        Ok(Answer::new(202, &shown)?.with(headers))
     })
 }
 

@@ -3,8 +3,8 @@
 use crate::azure::network::{addresses, interfaces, networks, security_groups, security_rules};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
-    activity_log, bulk_deletes, disks, fleets, groups, inventory, machines, operation, permissions, placement_scores, providers, resource_graph, retail_prices, skus,
-    subscriptions, tags, usages,
+    activity_log, bulk_deletes, disks, fleets, groups, inventory, machines, operation, permissions,
+    placement_scores, providers, resource_graph, retail_prices, skus, subscriptions, tags, usages,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::azure::{Face, providers};
 use crate::azure::state::State;
+use crate::azure::{Face, providers};
 use crate::kernel::Kernel;
 use crate::method::Values;
 use crate::refusal::Refusal;

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 
 use skyfleet_core::Timestamp;
 
-use crate::azure::{groups, providers};
 use crate::azure::bulk_deletes::BulkDeletes;
 use crate::azure::fleets::{self, Fleets};
 use crate::azure::launched::Launched;
 use crate::azure::made::Store;
 use crate::azure::operation::Operations;
 use crate::azure::resource_graph::tables::Seen;
+use crate::azure::{groups, providers};
 use crate::face::Beside;
 use crate::kernel::Kernel;
 
