@@ -90,10 +90,17 @@ impl ReadTo {
         self.known.insert(id, known);
     }
 
-    /// Moves the moment on, and drops the names before it.
+    /// Moves the moment on by what was told, and drops the names before it.
     pub fn tidy(&mut self) {
-        let Some(newest) = self.known.values().map(|known| known.notice).max() else { return };
-        let before = newest - LATE;
+        if let Some(newest) = self.known.values().map(|known| known.notice).max() {
+            self.read_until(newest);
+        }
+    }
+
+    /// Everything was read that the cloud showed until then, also where that was nothing: moves the
+    /// moment on, and drops the names before it.
+    pub fn read_until(&mut self, then: Timestamp) {
+        let before = then - LATE;
         self.horizon = self.horizon.max(Timestamp::from_second(before.as_second()).unwrap_or(before));
         let horizon = self.horizon;
         self.known.retain(|_, known| !known.over || known.notice > horizon);
@@ -116,6 +123,17 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn who_read_everything_need_not_read_it_again() {
+        let mut place = start();
+        place.tidy();
+        assert_eq!(place.horizon(), Timestamp::MIN, "nothing was told");
+        place.read_until(at(10_000));
+        assert_eq!(place.horizon(), at(6_400), "what shows late is still read");
+        place.read_until(at(5_000));
+        assert_eq!(place.horizon(), at(6_400));
     }
 
     #[test]

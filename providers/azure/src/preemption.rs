@@ -59,7 +59,7 @@ impl PreemptionHandling for AzureProvider {
             }
         }
         told.sort_by(|a, b| (a.at, &a.instance).cmp(&(b.at, &b.instance)));
-        place.tidy();
+        place.read_until(now);
         Ok(PreemptionPage { preemptions: told, next: place.cursor() })
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use skyfleet_azure::{AzureProvider, Settings, client_secret};
 use skyfleet_core::{
     Arch, CapacitySearch, Clock, Error, ErrorKind, FleetBlueprint, FleetLaunch, FleetName, LaunchRequest,
-    Launched, ManualClock, Market, OfferQuery, Owner, PoolBid, Region, Result, Retry, Scope, Selector,
-    Spread, Teardown, Timestamp, Token, UsdPerHour,
+    Launched, ManualClock, Market, OfferId, OfferQuery, Owner, PoolBid, Region, Result, Retry, Scope,
+    Selector, Spread, Teardown, Timestamp, Token, UsdPerHour,
 };
 use skyfleet_simcloud::fault::Fault;
 use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World};
@@ -134,24 +134,43 @@ async fn spot_without_room_closes_its_pools_and_no_more() {
     bed.end().await;
 }
 
+/// Azure takes the request, and its machines fail one by one: nothing of them is left.
 #[tokio::test]
-async fn a_zone_without_room_closes_the_size_there_and_the_others_give_their_share() {
+async fn want_of_room_on_demand_shows_late_and_each_kind_has_its_scope() {
+    for (zone, size, code) in [
+        ("eastus-2", SIZE, "ZonalAllocationFailed"),
+        // In no zone of the region's.
+        ("eastus", SIZE, "AllocationFailed"),
+        // In a zone that has no such machines.
+        ("eastus-3", "Standard_NC24ads_A100_v4", "OverconstrainedZonalAllocationRequest"),
+    ] {
+        let bed = Bed::new();
+        let mut request = bed.request(Market::OnDemand).await;
+        bed.dry(REGION);
+        let offer = OfferId { zone: zone.into(), instance_type: size.into(), market: Market::OnDemand };
+        request.pools = vec![PoolBid { offer: offer.clone(), price_max: None }];
+        let found = reasons(bed.provider.launch(&request).await);
+        let [reason] = found.as_slice() else { panic!("{code}: {found:?}") };
+        assert_eq!((reason.kind(), reason.fact("code")), (ErrorKind::NoCapacity, Some(code)), "{reason}");
+        let scope = match code {
+            "AllocationFailed" => Scope::Offer(offer),
+            _ => Scope::TypeInZone(size.into(), zone.into()),
+        };
+        assert_eq!(reason.scope(), Some(&scope), "{reason}");
+        let calls = ["fleets.PUT", "fleets.virtualMachines.LIST", "virtualMachinesExecuteDelete.POST"];
+        assert_eq!(calls.map(|call| bed.calls(call)), [1, 1, 1], "{code}");
+        bed.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_zone_has_not_the_others_give() {
     let bed = Bed::new();
     let request = bed.request(Market::OnDemand).await;
-    bed.dry(REGION);
-    let dry = reasons(bed.provider.launch(&request).await);
-    for reason in &dry {
-        assert_eq!(reason.kind(), ErrorKind::NoCapacity, "{reason}");
-        let code = reason.fact("code").unwrap_or_default();
-        match code {
-            "ZonalAllocationFailed" | "OverconstrainedZonalAllocationRequest" => {
-                assert!(matches!(reason.scope(), Some(Scope::TypeInZone(..))), "{reason}");
-            }
-            "AllocationFailed" => assert!(matches!(reason.scope(), Some(Scope::Offer(_))), "{reason}"),
-            other => panic!("{other}: {reason}"),
-        }
-    }
-    assert!(!dry.is_empty());
+    bed.dry("eastus-2");
+    let launched = bed.provider.launch(&request).await.unwrap();
+    assert_eq!((launched.instances.len(), launched.shortfalls.len()), (4, 0), "{:?}", launched.shortfalls);
+    assert!(launched.instances.iter().all(|instance| instance.offer.zone.as_str() != "eastus-2"));
     bed.end().await;
 }
 

@@ -18,14 +18,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Those that have a list of their own.
-    pub(super) const LISTED: [Self; 6] = [
-        Self::Fleet,
-        Self::Interface,
-        Self::Address,
-        Self::Disk,
-        Self::SecurityGroup,
-        Self::Network,
-    ];
+    pub(super) const LISTED: [Self; 6] =
+        [Self::Fleet, Self::Interface, Self::Address, Self::Disk, Self::SecurityGroup, Self::Network];
 
     pub(super) fn of(id: &Id) -> Option<Self> {
         match id.kind.as_str() {
