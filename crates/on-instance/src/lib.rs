@@ -32,7 +32,7 @@
 //! #     disk_tags: Arc::default(), interface_tags: Arc::default(), native_expiry: None,
 //! #     name_prefix: String::new(), names: Vec::new(),
 //! # };
-//! # let id = world.launch(&order).unwrap().machines[0].id.to_string();
+//! # let id = world.look(|kernel| kernel.launch(&order)).unwrap().machines[0].id.to_string();
 //! # clock.advance(std::time::Duration::from_secs(300));
 //! # let endpoint = format!("{}/imds/aws/{id}", server.urls().admin);
 //! # let _runtime = tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -40,7 +40,7 @@
 //! let machine = Machine::at(Cloud::Aws, &endpoint, Arc::new(clock)).await?;
 //! assert_eq!(machine.identity().market, Market::Spot);
 //! # world.look(|kernel| kernel.inject(skyfleet_simcloud::Fault::Preempt {
-//! #     cloud: Simulated::Aws, instance_id: Some(id), nth: None, count: None, notice_seconds: None,
+//! #     cloud: Some(Simulated::Aws), instance_id: Some(id), nth: None, count: None, notice_seconds: None,
 //! # }))?;
 //!
 //! let mut notices = std::pin::pin!(machine.notices());
