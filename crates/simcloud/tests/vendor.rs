@@ -1,6 +1,6 @@
 //! The simulated clouds held against the vendors' own programs: botocore's service models, boto3 and the AWS CLI;
-//! Google's discovery documents, its Python clients and gcloud; Apache Libcloud's drivers. Each check is a Python
-//! program in `vendor/` with a server to itself.
+//! Google's discovery documents, its Python clients and gcloud; Azure's Python clients and their models; Apache
+//! Libcloud's drivers. Each check is a Python program in `vendor/` with a server to itself.
 //!
 //! They need a Python (3.10 or newer) with the packages of `vendor/requirements.txt`; without them the checks
 //! are left out and shown as ignored. By hand:
@@ -29,10 +29,10 @@ use std::{env, io};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use skyfleet_core::{ManualClock, ScaledClock, Timestamp};
-use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, aws_actions, gcp_methods};
+use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, aws_actions, azure_methods, gcp_methods};
 
 /// What has to be there beside the standard library.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 14] = [
     "boto3",
     "botocore",
     "awscli",
@@ -40,6 +40,12 @@ const PACKAGES: [&str; 8] = [
     "googleapiclient",
     "google.auth",
     "google.cloud.compute_v1",
+    "azure.identity",
+    "azure.mgmt.compute",
+    "azure.mgmt.computefleet",
+    "azure.mgmt.network",
+    "azure.mgmt.resource.resources",
+    "azure.mgmt.resourcegraph",
     "requests",
 ];
 
@@ -57,6 +63,11 @@ const SECRET: &str = "a secret of the vendor checks";
 /// On Google Cloud, a project and the token that opens it.
 const PROJECT: &str = "vendor-check";
 const TOKEN: &str = "ya29.a-token-of-the-vendor-checks";
+
+/// On Azure, a subscription, its tenant, and the client whose secret opens both.
+const SUBSCRIPTION: &str = "11111111-2222-4333-8444-555555555555";
+const TENANT: &str = "00000000-0000-4000-8000-00000000000f";
+const CLIENT: &str = "99999999-8888-4777-8666-555555555555";
 
 /// A check that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -119,6 +130,17 @@ const CHECKS: &[Check] = &[
         Clock::Manual,
     ),
     gcp("google-auth and a long poll meet the metadata server", &["metadata.py"], Clock::Manual),
+    azure("the walk of azure-mgmt's answers finds what is wrong", &["walker_finds.py"]),
+    azure("azure-mgmt clients lead a life", &["mgmt_life.py"]),
+    azure("every refusal of azure has its status, code and envelope", &["refusals.py"]),
+    azure("azure-identity and azure-mgmt meet a cloud that checks tokens", &["mgmt_rules.py", "credentials"]),
+    azure("azure-mgmt clients meet pages", &["mgmt_rules.py", "pages"]),
+    azure("azure-mgmt clients meet limits", &["mgmt_rules.py", "limits"]),
+    azure("azure-mgmt clients meet failures and lost answers", &["mgmt_rules.py", "failures", "lost"]),
+    azure(
+        "azure-mgmt clients meet conditions and missing registrations",
+        &["mgmt_rules.py", "conditions", "registrations"],
+    ),
 ];
 
 const fn aws(name: &'static str, program: &'static [&'static str], clock: Clock) -> Check {
@@ -127,6 +149,11 @@ const fn aws(name: &'static str, program: &'static [&'static str], clock: Clock)
 
 const fn gcp(name: &'static str, program: &'static [&'static str], clock: Clock) -> Check {
     Check { name, cloud: Cloud::Gcp, program, clock, needs: None }
+}
+
+/// Where Azure's clients wait, the check moves the clock.
+const fn azure(name: &'static str, program: &'static [&'static str]) -> Check {
+    Check { name, cloud: Cloud::Azure, program, clock: Clock::Manual, needs: None }
 }
 
 fn main() -> ExitCode {
@@ -211,6 +238,14 @@ impl Check {
                 ("SIMCLOUD_VENDOR_PROJECT", text(PROJECT)),
                 ("SIMCLOUD_VENDOR_TOKEN", text(TOKEN)),
             ],
+            Cloud::Azure => vec![
+                ("SIMCLOUD_VENDOR_AZURE", text(&server.urls().azure)),
+                ("SIMCLOUD_VENDOR_METHODS", azure_methods().join(",")),
+                ("SIMCLOUD_VENDOR_SUBSCRIPTION", text(SUBSCRIPTION)),
+                ("SIMCLOUD_VENDOR_TENANT", text(TENANT)),
+                ("SIMCLOUD_VENDOR_CLIENT", text(CLIENT)),
+                ("SIMCLOUD_VENDOR_SECRET", text(SECRET)),
+            ],
             _ => vec![
                 ("SIMCLOUD_VENDOR_AWS", text(&server.urls().aws)),
                 ("SIMCLOUD_VENDOR_ACTIONS", aws_actions().join(",")),
@@ -238,15 +273,18 @@ impl Check {
             key_id: key_id.to_owned(),
             secret: secret.to_owned(),
         };
-        let credentials =
-            vec![credential(Cloud::Aws, KEY_ID, SECRET), credential(Cloud::Gcp, PROJECT, TOKEN)];
+        let credentials = vec![
+            credential(Cloud::Aws, KEY_ID, SECRET),
+            credential(Cloud::Gcp, PROJECT, TOKEN),
+            credential(Cloud::Azure, CLIENT, SECRET),
+        ];
         ServerOptions { credentials, ..options }
     }
 }
 
 /// Whether a variable says what the machine's accounts or proxies are.
 fn is_foreign(name: &str) -> bool {
-    let accounts = ["AWS_", "GOOGLE_", "GCLOUD_", "GCE_", "CLOUDSDK_"];
+    let accounts = ["AWS_", "AZURE_", "GOOGLE_", "GCLOUD_", "GCE_", "CLOUDSDK_"];
     accounts.iter().any(|prefix| name.starts_with(prefix)) || name.to_ascii_lowercase().ends_with("_proxy")
 }
 

@@ -170,7 +170,12 @@ fn show(state: &State, id: &Id, disk: &Disk) -> Value {
     });
     match state.made.get(&id.key()) {
         Some(made) => shown.as_object_mut().into_iter().for_each(|shown| shown.extend(made.body.clone())),
-        None => shown["zones"] = json!([number(&disk.zone)]),
+        // The disk that a machine boots from.
+        None => {
+            shown["zones"] = json!([number(&disk.zone)]);
+            shown["properties"] =
+                json!({ "osType": "Linux", "creationData": { "createOption": "FromImage" } });
+        }
     }
     if let Some(machine) = &disk.machine {
         shown["managedBy"] = (**machine).into();

@@ -1,0 +1,302 @@
+"""A life as a program on the azure-mgmt clients leads it: what is for sale, a group, its network, a machine with an
+interface of its own, a fleet, what is left behind, tags, Resource Graph, and the end. Where the clients wait, the
+world's clock moves."""
+
+import sim
+import site_ as site
+from site_ import COMPUTE, FLEETS, NETWORK, REGION, RESOURCES, SIZE, made
+
+GROUP = "life"
+
+
+def shop():
+    """What is for sale, where, and how much of it the subscription may have."""
+    account = sim.raw("GET", "", version="2022-12-01").json()
+    sim.expect(account["subscriptionId"] == sim.SUBSCRIPTION and account["state"] == "Enabled", f"{account}")
+    regions = sim.raw("GET", "/locations", version="2022-12-01").json()["value"]
+    sim.expect({"eastus", "westeurope"} <= {region["name"] for region in regions}, f"the regions are {regions}")
+    sizes = {sku.name: sku for sku in COMPUTE.resource_skus.list(filter=f"location eq '{REGION}'")}
+    abilities = {ability.name: ability.value for ability in sizes[SIZE].capabilities}
+    sim.expect(abilities["vCPUs"] == "2" and abilities["MemoryGB"] == "8", f"{abilities}")
+    sim.expect(sizes[SIZE].location_info[0].zones == ["1", "2", "3"], f"{sizes[SIZE].location_info}")
+    quotas = {usage.name.value: usage for usage in COMPUTE.usage.list(REGION)}
+    sim.expect(quotas["lowPriorityCores"].current_value == 0 < quotas["cores"].limit, f"{quotas.keys()}")
+    names = {provider.namespace: provider for provider in RESOURCES.providers.list()}
+    sim.expect({"Microsoft.Compute", "Microsoft.Network", "Microsoft.AzureFleet"} <= set(names), f"{names.keys()}")
+    compute = RESOURCES.providers.get("Microsoft.Compute")
+    sim.expect(compute.registration_state == "Registered", f"{compute.registration_state}")
+    sim.expect("virtualMachines" in {kind.resource_type for kind in compute.resource_types}, f"{compute}")
+    RESOURCES.providers.unregister("Microsoft.ComputeSchedule")
+    sim.expect(RESOURCES.providers.register("Microsoft.ComputeSchedule").registration_state == "Registering", "")
+    sim.advance(60)
+    permissions = sim.raw("GET", "/providers/Microsoft.Authorization/permissions", version="2022-04-01").json()
+    sim.expect(permissions["value"][0]["actions"] == ["*"], f"{permissions}")
+
+
+def prices():
+    """What it costs, and how likely it is to be had."""
+    wanted = f"armRegionName eq '{REGION}' and armSkuName eq '{SIZE}' and priceType eq 'Consumption'"
+    page = sim.raw(
+        "GET", "//api/retail/prices", version="2023-01-01-preview", token="", **{"$filter": wanted}
+    ).json()
+    linux = [item for item in page["Items"] if "Windows" not in item["productName"]]
+    by_meter = {item["meterName"]: item["retailPrice"] for item in linux}
+    sim.expect(0 < by_meter["D2s v5 Spot"] < by_meter["D2s v5"], f"{by_meter}")
+    asked = {
+        "desiredLocations": [REGION],
+        "desiredSizes": [{"sku": SIZE}],
+        "desiredCount": 10,
+        "availabilityZones": True,
+    }
+    path = f"/providers/Microsoft.Compute/locations/{REGION}/placementScores/spot"
+    sim.expect(sim.raw("GET", path, version="2025-06-05").json()["name"] == "spot", "the scores have no name")
+    scores = sim.raw("POST", f"{path}/generate", asked, version="2025-06-05").json()["placementScores"]
+    sim.expect([score["availabilityZone"] for score in scores] == ["1", "2", "3"], f"{scores}")
+    sim.expect(all(score["score"] == "High" and score["isQuotaAvailable"] for score in scores), f"{scores}")
+    rates = site.graph(
+        "SpotResources | where type =~ 'microsoft.compute/skuspotevictionrate/location' "
+        f"| where sku.name in~ ('{SIZE}') | where location in~ ('{REGION}') "
+        "| project skuName = tostring(sku.name), location, spotEvictionRate = tostring(properties.evictionRate)"
+    )
+    sim.expect(rates == [{"skuName": SIZE.lower(), "location": REGION, "spotEvictionRate": "0-5"}], f"{rates}")
+
+
+def ground():
+    """A group and its network; answers the subnet's id."""
+    sim.expect(not RESOURCES.resource_groups.check_existence(GROUP), "the group is there before it is made")
+    subnet = site.site(GROUP)
+    sim.expect(RESOURCES.resource_groups.check_existence(GROUP.upper()), "the group is not there")
+    told = RESOURCES.resource_groups.update(GROUP, {"tags": {"fleet": "life", "of": "checks"}})
+    sim.expect(told.tags == {"fleet": "life", "of": "checks"} and told.properties.provisioning_state == "Succeeded", f"{told}")
+    found = RESOURCES.resource_groups.list(filter="tagName eq 'of' and tagValue eq 'checks'")
+    sim.expect([group.name for group in found] == [GROUP], "the group is not found by its tag")
+    sim.expect(RESOURCES.resource_groups.get(GROUP).location == REGION, "the group is elsewhere")
+
+    rules = NETWORK.security_rules
+    made(rules.begin_create_or_update(GROUP, "guard", "ssh", site.rule("ssh", 100, 22)))
+    sim.expect(rules.get(GROUP, "guard", "ssh").destination_port_range == "22", "the rule is another one")
+    sim.expect({rule.name for rule in rules.list(GROUP, "guard")} == {"ssh", "web"}, "the rules are others")
+    made(rules.begin_delete(GROUP, "guard", "web"))
+    first = NETWORK.default_security_rules
+    sim.expect(first.get(GROUP, "guard", "DenyAllInBound").access == "Deny", "the default rule is another one")
+    sim.expect(len(list(first.list(GROUP, "guard"))) == 6, "there are other default rules")
+    guard = NETWORK.network_security_groups.update_tags(GROUP, "guard", {"tags": {"fleet": "life"}})
+    sim.expect([rule.name for rule in guard.security_rules] == ["ssh"], f"{guard}")
+    sim.expect(len(list(NETWORK.network_security_groups.list(GROUP))) == 1, "there are other security groups")
+    sim.expect(len(list(NETWORK.network_security_groups.list_all())) == 1, "there are other security groups")
+
+    subnets = NETWORK.subnets
+    made(subnets.begin_create_or_update(GROUP, "net", "more", {"properties": {"addressPrefix": "10.0.16.0/20"}}))
+    sim.expect({one.name for one in subnets.list(GROUP, "net")} == {"default", "more"}, "the subnets are others")
+    sim.expect(subnets.get(GROUP, "net", "more").address_prefix == "10.0.16.0/20", "the subnet is another one")
+    made(subnets.begin_delete(GROUP, "net", "more"))
+    network = NETWORK.virtual_networks.update_tags(GROUP, "net", {"tags": {"fleet": "life", "a": "b"}})
+    sim.expect(network.tags["a"] == "b" and network.provisioning_state == "Succeeded", f"{network}")
+    sim.expect(NETWORK.virtual_networks.get(GROUP, "net").subnets[0].id == subnet, "the subnet has another id")
+    sim.expect(len(list(NETWORK.virtual_networks.list(GROUP))) == 1, "there are other networks")
+    sim.expect(len(list(NETWORK.virtual_networks.list_all())) == 1, "there are other networks")
+    return subnet
+
+
+def interface(subnet):
+    """An interface with a public address; answers its id."""
+    address = {
+        "location": REGION,
+        "zones": ["1"],
+        "sku": {"name": "Standard", "tier": "Regional"},
+        "properties": {"publicIPAllocationMethod": "Static"},
+    }
+    address = made(NETWORK.public_ip_addresses.begin_create_or_update(GROUP, "door", address))
+    sim.expect(address.ip_address and address.provisioning_state == "Succeeded", f"{address}")
+    NETWORK.public_ip_addresses.update_tags(GROUP, "door", {"tags": {"fleet": "life"}})
+    part = {"name": "ip", "properties": {"subnet": {"id": subnet}, "publicIPAddress": {"id": address.id}}}
+    nic = {"location": REGION, "properties": {"ipConfigurations": [part]}}
+    nic = made(NETWORK.network_interfaces.begin_create_or_update(GROUP, "nic", nic))
+    sim.expect(nic.ip_configurations[0].private_ip_address.startswith("10.0."), f"{nic}")
+    NETWORK.network_interfaces.update_tags(GROUP, "nic", {"tags": {"fleet": "life"}})
+    for lists in (NETWORK.network_interfaces, NETWORK.public_ip_addresses):
+        sim.expect(len(list(lists.list(GROUP))) == len(list(lists.list_all())) == 1, f"{lists} has others")
+    used = NETWORK.public_ip_addresses.get(GROUP, "door").ip_configuration.id
+    sim.expect(used == f"{nic.id}/ipConfigurations/ip", f"the address is used by {used}")
+    return nic.id
+
+
+def disks():
+    """A disk that no machine has."""
+    disk = {"location": REGION, "zones": ["1"], "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 64}}
+    disk = made(COMPUTE.disks.begin_create_or_update(GROUP, "data", disk))
+    sim.expect(disk.disk_state == "Unattached" and disk.disk_size_gb == 64, f"{disk}")
+    disk = made(COMPUTE.disks.begin_update(GROUP, "data", {"tags": {"fleet": "life"}}))
+    sim.expect(COMPUTE.disks.get(GROUP, "data").tags == {"fleet": "life"}, f"{disk}")
+
+
+def machine(nic):
+    """One machine through all of its states."""
+    machines = COMPUTE.virtual_machines
+    one = made(machines.begin_create_or_update(GROUP, "one", site.machine(nic, userData="aGVsbG8=")))
+    sim.expect(one.provisioning_state == "Succeeded" and one.vm_id and one.zones == ["1"], f"{one}")
+    sim.expect(one.hardware_profile.vm_size == SIZE, f"{one.hardware_profile}")
+    view = machines.get(GROUP, "one", expand="instanceView").instance_view
+    sim.expect(site.power(view) == "running", f"{view}")
+    sim.expect(machines.get(GROUP, "one", expand="userData").user_data == "aGVsbG8=", "the user data is another one")
+    sim.expect(NETWORK.network_interfaces.get(GROUP, "nic").virtual_machine.id == one.id, "the interface is free")
+    disk = COMPUTE.disks.get(GROUP, one.storage_profile.os_disk.name)
+    sim.expect(disk.disk_state == "Attached" and disk.managed_by == one.id, f"{disk}")
+    for end, begin, state in (
+        ("stopped", machines.begin_power_off, None),
+        ("running", machines.begin_start, None),
+        ("running", machines.begin_restart, None),
+        ("deallocated", machines.begin_deallocate, None),
+    ):
+        made(begin(GROUP, "one"))
+        view = machines.instance_view(GROUP, "one")
+        sim.expect(site.power(view) == end, f"it is {site.power(view)}, not {end}")
+    made(machines.begin_start(GROUP, "one"))
+    told = made(machines.begin_update(GROUP, "one", {"tags": {"fleet": "life", "a": "b"}}))
+    sim.expect(told.tags == {"fleet": "life", "a": "b"}, f"{told.tags}")
+    for listed in (machines.list(GROUP), machines.list_all(), machines.list_by_location(REGION)):
+        sim.expect([found.name for found in listed] == ["one"], "a list has other machines")
+    (short,) = machines.list_all(status_only="true")
+    sim.expect(site.power(short.instance_view) == "running", f"{short}")
+    sim.refused(400, "NicInUse", NETWORK.network_interfaces.begin_delete, GROUP, "nic")
+    return one
+
+
+def evicted(subnet):
+    """A spot machine that Azure takes back, with everything that is its own."""
+    spot = {
+        "priority": "Spot",
+        "evictionPolicy": "Delete",
+        "billingProfile": {"maxPrice": -1},
+        "networkProfile": site.profile(subnet)["networkProfile"],
+    }
+    machines = COMPUTE.virtual_machines
+    made(machines.begin_create_or_update(GROUP, "spot", site.machine("", **spot)))
+    (nic,) = [nic for nic in NETWORK.network_interfaces.list(GROUP) if nic.name != "nic"]
+    sim.expect(nic.virtual_machine.id.endswith("/virtualMachines/spot"), f"{nic}")
+    sim.expect(NETWORK.network_interfaces.get(GROUP, nic.name).id == nic.id, "the interface is another one")
+    machines.simulate_eviction(GROUP, "spot")
+    sim.advance(240)
+    sim.refused(404, "ResourceNotFound", machines.get, GROUP, "spot")
+    sim.expect([nic.name for nic in NETWORK.network_interfaces.list(GROUP)] == ["nic"], "an interface is left")
+    since = "eventTimestamp ge '2027-01-01T00:00:00Z'"
+    path = "/providers/Microsoft.Insights/eventtypes/management/values"
+    log = sim.raw("GET", path, version="2015-04-01", **{"$filter": f"{since} and resourceGroupName eq '{GROUP}'"}).json()
+    names = [entry["operationName"]["value"] for entry in log["value"]]
+    sim.expect("Microsoft.Compute/virtualMachines/evictSpotVM/action" in names, f"the log has {names}")
+
+
+def fleet(subnet):
+    """Twenty machines in one request, of any of two sizes, in any zone."""
+    body = {
+        "location": REGION,
+        "zones": ["1", "2", "3"],
+        "tags": {"fleet": "life"},
+        "properties": {
+            "mode": "Launch",
+            "spotPriorityProfile": {
+                "capacity": 20,
+                "minCapacity": 20,
+                "maintain": False,
+                "allocationStrategy": "PriceCapacityOptimized",
+                "evictionPolicy": "Delete",
+            },
+            "vmSizesProfile": [{"name": SIZE}, {"name": "Standard_D2as_v5"}],
+            "computeProfile": {"baseVirtualMachineProfile": site.profile(subnet)},
+        },
+    }
+    many = made(FLEETS.fleets.begin_create_or_update(GROUP, "many", body))
+    sim.expect(many.properties.provisioning_state == "Succeeded", f"{many}")
+    found = list(FLEETS.fleets.list_virtual_machines(GROUP, "many"))
+    sim.expect(len(found) == 20 and all(one.operation_status == "Succeeded" for one in found), f"{found}")
+    sim.expect(FLEETS.fleets.get(GROUP, "many").tags == {"fleet": "life"}, "the fleet has other tags")
+    for listed in (FLEETS.fleets.list_by_resource_group(GROUP), FLEETS.fleets.list_by_subscription()):
+        sim.expect([fleet.name for fleet in listed] == ["many"], "a list has other fleets")
+    running = [one for one in COMPUTE.virtual_machines.list(GROUP) if one.priority == "Spot"]
+    sim.expect({one.id for one in running} == {one.id for one in found}, "the fleet's machines are others")
+    sim.expect(len(list(NETWORK.network_interfaces.list(GROUP))) == 21, "the machines have other interfaces")
+    return [one.id for one in found]
+
+
+def known(machines):
+    """What Resource Manager and Resource Graph know of all that, by its tag."""
+    rows = site.graph(
+        "Resources | where type =~ 'Microsoft.Compute/virtualMachines' and tags['fleet'] == 'life' "
+        "| project id, name, power = tostring(properties.extended.instanceView.powerState.code) | order by name asc"
+    )
+    sim.expect(len(rows) == len(machines) + 1, f"Resource Graph knows {len(rows)} machines")
+    sim.expect({row["power"] for row in rows} == {"PowerState/running"}, f"{rows}")
+    containers = site.graph("ResourceContainers | where tags.of == 'checks' | project name")
+    sim.expect(containers == [{"name": GROUP}], f"{containers}")
+    tagged = list(RESOURCES.resources.list(filter="tagName eq 'fleet' and tagValue eq 'life'"))
+    inside = list(RESOURCES.resources.list_by_resource_group(GROUP))
+    sim.expect({one.id for one in tagged} <= {one.id for one in inside}, "something is tagged and not in the group")
+    kinds = {one.type.lower() for one in inside}
+    sim.expect({"microsoft.compute/disks", "microsoft.network/networkinterfaces"} <= kinds, f"{kinds}")
+    tags = RESOURCES.tags
+    merged = made(tags.begin_update_at_scope(machines[0], {"operation": "Merge", "properties": {"tags": {"x": "y"}}}))
+    sim.expect(merged.properties.tags["x"] == "y" and tags.get_at_scope(machines[0]).properties.tags["fleet"], f"{merged}")
+    made(tags.begin_create_or_update_at_scope(machines[0], {"properties": {"tags": {"fleet": "life"}}}))
+    made(tags.begin_delete_at_scope(machines[1]))
+    sim.expect(not tags.get_at_scope(machines[1]).properties.tags, "the tags are still there")
+
+
+def end(machines):
+    """Everything goes one by one, in the only order in which it can; nothing is left."""
+    body = {
+        "resources": {"ids": machines},
+        "forceDeletion": True,
+        "executionParameters": {"retryPolicy": {"retryCount": 3, "retryWindowInMinutes": 30}},
+        "correlationid": "6f0e1c52-9d5a-4f6e-8a4b-1f2e3d4c5b6a",
+    }
+    path = f"/providers/Microsoft.ComputeSchedule/locations/{REGION}/virtualMachinesExecuteDelete"
+    if "virtualMachinesExecuteDelete.POST" in sim.METHODS:
+        answer = sim.raw("POST", path, body, version="2025-05-01")
+        sim.expect(answer.status_code < 300 and len(answer.json()["results"]) == len(machines), answer.text)
+        sim.advance(240)
+    else:
+        for machine in machines:
+            made(COMPUTE.virtual_machines.begin_delete(GROUP, machine.rpartition("/")[2], force_deletion=True))
+    made(FLEETS.fleets.begin_delete(GROUP, "many"))
+    sim.expect([one.name for one in COMPUTE.virtual_machines.list(GROUP)] == ["one"], "a machine of the fleet is left")
+    made(COMPUTE.virtual_machines.begin_delete(GROUP, "one"))
+    sim.expect([one.name for one in COMPUTE.disks.list()] == ["data"], "a disk of a machine is left")
+    sim.expect(len(list(COMPUTE.disks.list_by_resource_group(GROUP))) == 1, "a disk of a machine is left")
+    sim.refused(400, "PublicIPAddressCannotBeDeleted", NETWORK.public_ip_addresses.begin_delete, GROUP, "door")
+    sim.refused(400, "InUseSubnetCannotBeDeleted", NETWORK.virtual_networks.begin_delete, GROUP, "net")
+    for begin, name in (
+        (NETWORK.network_interfaces.begin_delete, "nic"),
+        (NETWORK.public_ip_addresses.begin_delete, "door"),
+        (NETWORK.virtual_networks.begin_delete, "net"),
+        (NETWORK.network_security_groups.begin_delete, "guard"),
+        (COMPUTE.disks.begin_delete, "data"),
+    ):
+        made(begin(GROUP, name))
+    inside = list(RESOURCES.resources.list_by_resource_group(GROUP))
+    sim.expect(not inside, f"the group still has {inside}")
+    made(RESOURCES.resource_groups.begin_delete(GROUP))
+    sim.expect(not RESOURCES.resource_groups.check_existence(GROUP), "the group is still there")
+    sim.nothing_is_left()
+
+
+def whole():
+    """A group that goes with everything in it, machines too."""
+    subnet = site.site("whole")
+    spot = {"networkProfile": site.profile(subnet)["networkProfile"]}
+    made(COMPUTE.virtual_machines.begin_create_or_update("whole", "one", site.machine("", **spot)))
+    made(RESOURCES.resource_groups.begin_delete("whole", force_deletion_types="Microsoft.Compute/virtualMachines"))
+    sim.nothing_is_left()
+
+
+shop()
+prices()
+subnet = ground()
+nic = interface(subnet)
+disks()
+machine(nic)
+evicted(subnet)
+many = fleet(subnet)
+known(many)
+end(many)
+whole()
+sim.done("azure-mgmt clients led a life")
