@@ -13,6 +13,7 @@
 //! | `subscriptions` | subscriptions and their locations |
 //! | `machines` | virtual machines |
 //! | `fleets` | many machines by one request: Microsoft.AzureFleet |
+//! | `scale_sets` | machines that are looked after together |
 //! | `bulk_deletes` | machines that are ended many at once |
 //! | `purchase` | machines that are bought many at once |
 //! | `made` | what callers configure, whatever it is |
@@ -53,6 +54,7 @@ pub(crate) mod purchase;
 pub(crate) mod request;
 pub(crate) mod resource_graph;
 pub(crate) mod retail_prices;
+pub(crate) mod scale_sets;
 pub(crate) mod skus;
 pub(crate) mod state;
 pub(crate) mod subscriptions;

@@ -107,11 +107,6 @@ pub(crate) struct Failure {
 }
 
 impl Fleet {
-    /// The machines that were made, by their numbers in the world.
-    pub(crate) fn machines<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = u32> + 'a {
-        self.launches.iter().flat_map(|launch| kernel.lots[*launch as usize].machines())
-    }
-
     /// Why it failed: when not one machine could be made.
     fn told(&self) -> Option<&Told> {
         let first = self.failed.first().filter(|_| self.launches.is_empty());
@@ -279,7 +274,7 @@ fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 /// RFC 7396, as Resource Manager reads a PATCH.
-fn merge(own: &mut Value, patch: &Value) {
+pub(crate) fn merge(own: &mut Value, patch: &Value) {
     let (Value::Object(own), Value::Object(patch)) = (&mut *own, patch) else {
         own.clone_from(patch);
         return;
@@ -327,14 +322,17 @@ fn digest(body: &Value) -> u64 {
 
 /// What is kept of a body, to be told.
 fn told(body: &Value) -> Map<String, Value> {
+    kept(body, "/computeProfile/baseVirtualMachineProfile/osProfile")
+}
+
+/// The same of any body: without the secrets that are in its properties at a place.
+pub(crate) fn kept(body: &Value, system: &str) -> Map<String, Value> {
     let members = ["properties", "zones", "identity", "plan"].into_iter().filter_map(|name| {
         let value = body.get(name).filter(|value| !value.is_null())?;
         Some((name.to_owned(), value.clone()))
     });
     let mut told = Map::from_iter(members);
-    let system = told
-        .get_mut("properties")
-        .and_then(|properties| properties.pointer_mut("/computeProfile/baseVirtualMachineProfile/osProfile"));
+    let system = told.get_mut("properties").and_then(|properties| properties.pointer_mut(system));
     if let Some(Value::Object(system)) = system {
         SECRETS.into_iter().for_each(|name| drop(system.remove(name)));
     }

@@ -4,7 +4,7 @@ use crate::azure::network::{addresses, interfaces, networks, security_groups, se
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
     activity_log, bulk_deletes, disks, fleets, groups, inventory, machines, operation, permissions,
-    placement_scores, providers, resource_graph, retail_prices, skus, subscriptions, tags, usages,
+    placement_scores, providers, resource_graph, retail_prices, scale_sets, skus, subscriptions, tags, usages,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;
@@ -31,6 +31,7 @@ const ROOMS: &[&[Method]] = &[
     providers::METHODS,
     resource_graph::METHODS,
     retail_prices::METHODS,
+    scale_sets::METHODS,
     security_groups::METHODS,
     security_rules::METHODS,
     skus::METHODS,

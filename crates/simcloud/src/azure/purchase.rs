@@ -1,5 +1,7 @@
 //! Machines that are bought many at once, for fleets and for scale sets.
 
+pub(crate) mod herd;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use crate::azure::launched::Launched;
 use crate::azure::made::Store;
 use crate::azure::operation::Operations;
 use crate::azure::resource_graph::tables::Seen;
+use crate::azure::scale_sets::{self, ScaleSets};
 use crate::azure::{groups, providers};
 use crate::face::Beside;
 use crate::kernel::Kernel;
@@ -19,6 +20,7 @@ pub(crate) struct State {
     /// What callers configured, resource groups with it.
     pub(crate) made: Store,
     pub(crate) fleets: Fleets,
+    pub(crate) scale_sets: ScaleSets,
     pub(crate) bulk_deletes: BulkDeletes,
     /// What machines are made of.
     pub(crate) launched: Launched,
@@ -39,5 +41,6 @@ impl Beside for State {
         }
         groups::finish(kernel, self);
         fleets::upkeep::tend(kernel, self);
+        scale_sets::upkeep::tend(kernel, self);
     }
 }

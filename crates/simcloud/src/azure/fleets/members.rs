@@ -7,7 +7,7 @@ use super::{Failure, Fleet, KIND};
 use crate::azure::blueprint::sizes::number;
 use crate::azure::error::coded;
 use crate::azure::machines;
-use crate::azure::purchase::priority;
+use crate::azure::purchase::{herd, priority};
 use crate::azure::request::{Answer, Request};
 use crate::azure::{list, made};
 use crate::kernel::Kernel;
@@ -36,7 +36,7 @@ pub(crate) fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
 
 fn shown(kernel: &Kernel, fleet: &Fleet, zonal: impl Fn(u32) -> bool) -> Vec<Value> {
     let now = kernel.now();
-    let made = fleet.machines(kernel).map(|m| {
+    let made = herd::machines(kernel, &fleet.launches).map(|m| {
         let machine = &kernel.machines[m as usize];
         let lot = &kernel.lots[machine.lot as usize];
         let up = machine.running_at;

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use skyfleet_core::{InstanceState, Timestamp};
+use skyfleet_core::Timestamp;
 
 use super::request::{self, Mode};
 use super::{Fleet, KIND, digest, fixed, told};
 use crate::azure::id::Id;
 use crate::azure::machines::ending;
 use crate::azure::made;
+use crate::azure::purchase::herd;
 use crate::azure::state::State;
 use crate::kernel::Kernel;
-use crate::machine::EndCause;
 use crate::refusal::Refusal;
 
 /// How long a fleet waits before it looks again for capacity that it has not. Ours.
@@ -79,8 +79,8 @@ fn keep_up(kernel: &mut Kernel, state: &mut State, key: &str) {
         if !fleet.parts[part].maintains {
             continue;
         }
-        restore(kernel, &fleet);
-        let alive = alive(kernel, &fleet, part);
+        herd::restart(kernel, &fleet.launches);
+        let alive = herd::alive(kernel, &fleet.launches, fleet.parts[part].market);
         let missing = fleet.parts[part].capacity.saturating_sub(alive);
         if missing > 0
             && let Err(refusal) = fleet.buy(kernel, state, part, missing, (&id, &tags))
@@ -92,31 +92,6 @@ fn keep_up(kernel: &mut Kernel, state: &mut State, key: &str) {
     let short = !fleet.failed.is_empty();
     fleet.looked_at = if short { usize::MAX } else { kernel.events.len() };
     state.fleets.insert(key.to_owned(), fleet);
-}
-
-/// Starts what was taken back and deallocated, where there is room for it again.
-fn restore(kernel: &mut Kernel, fleet: &Fleet) {
-    let down: Vec<_> = fleet
-        .machines(kernel)
-        .map(|m| kernel.view(m, kernel.now()))
-        .filter(|view| view.state == InstanceState::Stopped && view.halt_cause == Some(EndCause::Reclaimed))
-        .map(|view| view.id)
-        .collect();
-    for id in down {
-        // Without room it stays as it is, and another one comes in its place.
-        let _ = kernel.start(&id);
-    }
-}
-
-/// How many machines of a part run, or come up.
-fn alive(kernel: &Kernel, fleet: &Fleet, part: usize) -> u32 {
-    let market = fleet.parts[part].market;
-    let now = kernel.now();
-    let own = fleet.machines(kernel).filter(|m| {
-        let machine = &kernel.machines[*m as usize];
-        kernel.offer(machine.pool).market == market && machine.state_at(now).is_alive()
-    });
-    u32::try_from(own.count()).unwrap_or(u32::MAX)
 }
 
 /// Another capacity, or another upkeep, of a managed fleet: what is too many is ended, the youngest
@@ -147,7 +122,7 @@ pub(crate) fn change(
         let old = &mut fleet.parts[part];
         let grows = new.capacity > old.capacity;
         (old.capacity, old.maintains, old.strategy) = (new.capacity, new.maintains, new.strategy);
-        let alive = alive(kernel, &fleet, part);
+        let alive = herd::alive(kernel, &fleet.launches, new.market);
         if grows && alive < new.capacity {
             let (group, tags) = (wanted.id.clone(), wanted.tags.clone());
             if let Err(refusal) = fleet.buy(kernel, state, part, new.capacity - alive, (&group, &tags)) {
@@ -155,7 +130,8 @@ pub(crate) fn change(
                 return Err(refusal);
             }
         }
-        end_excess(kernel, state, &fleet, part, alive.saturating_sub(new.capacity));
+        let excess = alive.saturating_sub(new.capacity);
+        herd::end_youngest(kernel, state, &fleet.launches, new.market, excess);
     }
     fleet.digest = digest(body);
     fleet.done = fleet.done.max(now);
@@ -164,22 +140,6 @@ pub(crate) fn change(
         made.body = told(body);
     }
     Ok(())
-}
-
-fn end_excess(kernel: &mut Kernel, state: &mut State, fleet: &Fleet, part: usize, excess: u32) {
-    let market = fleet.parts[part].market;
-    let alive = |m: &u32| {
-        let machine = &kernel.machines[*m as usize];
-        kernel.offer(machine.pool).market == market && machine.state_at(kernel.now()).is_alive()
-    };
-    let mut own: Vec<u32> = fleet.machines(kernel).filter(alive).collect();
-    own.sort_unstable_by(|a, b| b.cmp(a));
-    own.truncate(excess as usize);
-    for m in own {
-        if let Some(id) = Id::parse(&kernel.machines[m as usize].id.clone()) {
-            ending::end(kernel, state, &id);
-        }
-    }
 }
 
 /// Begins to delete a fleet: when it is gone. The machines of a managed one go with it, those of one
@@ -192,7 +152,8 @@ pub(crate) fn end(kernel: &mut Kernel, state: &mut State, id: &Id) -> Timestamp 
         return gone;
     }
     if fleet.mode == Mode::Managed {
-        let made = fleet.machines(kernel).filter_map(|m| Id::parse(&kernel.machines[m as usize].id));
+        let made = herd::machines(kernel, &fleet.launches)
+            .filter_map(|m| Id::parse(&kernel.machines[m as usize].id));
         let all: Vec<Id> = made.chain(fleet.failed.iter().map(|failure| failure.id.clone())).collect();
         for machine in all {
             if let Some((takes, _)) = ending::end(kernel, state, &machine) {
