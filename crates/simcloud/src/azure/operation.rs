@@ -65,6 +65,16 @@ pub(crate) enum Poll<'a> {
     Result,
 }
 
+/// How an operation will go.
+#[derive(Debug)]
+pub(crate) struct Course {
+    pub(crate) takes: Duration,
+    /// Why it fails.
+    pub(crate) told: Option<Told>,
+    /// The machine that it makes or starts.
+    pub(crate) machine: Option<u32>,
+}
+
 /// Begins an operation that ends after a while: the headers of the answer that says so.
 pub(crate) fn begin(
     kernel: &Kernel,
@@ -74,7 +84,7 @@ pub(crate) fn begin(
     takes: Duration,
     told: Option<Told>,
 ) -> Vec<(&'static str, String)> {
-    begin_of(kernel, state, request, poll, (takes, told), None)
+    begin_of(kernel, state, request, poll, Course { takes, told, machine: None })
 }
 
 /// The same of an operation that makes or starts a machine: it comes to nothing when the machine is
@@ -84,9 +94,9 @@ pub(crate) fn begin_of(
     state: &mut State,
     request: &Request<'_>,
     poll: Poll<'_>,
-    (takes, told): (Duration, Option<Told>),
-    machine: Option<u32>,
+    course: Course,
 ) -> Vec<(&'static str, String)> {
+    let Course { takes, told, machine } = course;
     let operations = &mut state.operations;
     let now = kernel.now();
     operations.all.retain(|_, operation| operation.done + KEPT > now);
@@ -183,7 +193,7 @@ fn find(request: &Request<'_>, region: &str) -> Result<(Operation, Timestamp), R
         let found = found.ok_or_else(|| {
             coded(404, "NotFound", format!("The entity was not found: there is no operation '{id}'."))
         })?;
-        Ok((found.as_it_went(kernel), kernel.now()))
+        Ok((found.cut_short(kernel), kernel.now()))
     })
 }
 
@@ -191,7 +201,7 @@ fn find(request: &Request<'_>, region: &str) -> Result<(Operation, Timestamp), R
 const PREEMPTED: &str = "OperationPreempted";
 
 impl Operation {
-    fn as_it_went(mut self, kernel: &Kernel) -> Self {
+    fn cut_short(mut self, kernel: &Kernel) -> Self {
         let machine = self.machine.map(|m| &kernel.machines[m as usize]);
         let ends = machine
             .into_iter()

@@ -12,7 +12,7 @@ use crate::azure::error::{Told, coded, told};
 use crate::azure::id::Id;
 use crate::azure::launched::{Details, Failed, Found};
 use crate::azure::made;
-use crate::azure::operation::{self, Poll};
+use crate::azure::operation::{self, Course, Poll};
 use crate::azure::state::State;
 use crate::azure::{Answer, Request, groups};
 use crate::fixture::FixtureKind;
@@ -48,9 +48,9 @@ pub(crate) fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         let is_new = old.is_none();
         let blueprint = blueprint::of_machine(kernel, state, &id, &region, request.body)?;
         check_parts(kernel, state, &id, &blueprint)?;
-        let (course, machine) = make(kernel, state, &id, &blueprint, &tags)?;
+        let course = make(kernel, state, &id, &blueprint, &tags)?;
         let poll = Poll::Status { provider: "Microsoft.Compute", location: region.as_str() };
-        let headers = operation::begin_of(kernel, state, request, poll, course, machine);
+        let headers = operation::begin_of(kernel, state, request, poll, course);
         Ok(Answer::new(if is_new { 201 } else { 200 }, &shown(kernel, state, &id))?.with(headers))
     })
 }
@@ -63,8 +63,7 @@ pub(super) fn shown(kernel: &Kernel, state: &State, id: &Id) -> Value {
         .unwrap_or_default()
 }
 
-/// Buys the machine: how long it takes, why it comes to nothing if that shows late, and its number if
-/// it does not.
+/// Buys the machine: how long it takes, and why it comes to nothing if that shows late.
 ///
 /// # Errors
 /// Why it comes to nothing, if that shows at once.
@@ -74,14 +73,14 @@ fn make(
     id: &Id,
     blueprint: &Blueprint,
     tags: &Arc<Tags>,
-) -> Result<((Duration, Option<Told>), Option<u32>), Refusal> {
+) -> Result<Course, Refusal> {
     let order = blueprint.order(vec![id.to_string().into()], tags);
     let bought = kernel.launch_part(&order)?;
     let Some(missing) = bought.missing.into_iter().next() else {
         state.launched.forget(id, false);
         state.launched.add(kernel, bought.launch, blueprint.details.clone());
         let m = kernel.lots[bought.launch as usize].first;
-        return Ok(((until_up(kernel, m), None), Some(m)));
+        return Ok(Course { takes: until_up(kernel, m), told: None, machine: Some(m) });
     };
     if !is_late(&missing.why) {
         return Err(Refusal::Full(missing.why));
@@ -89,7 +88,7 @@ fn make(
     let told = allocation(&missing.why, &blueprint.details);
     let offer = order.pools[0].offer.clone();
     let takes = fail(kernel, state, id, offer, (blueprint, tags), told.clone());
-    Ok(((takes, Some(told)), None))
+    Ok(Course { takes, told: Some(told), machine: None })
 }
 
 /// Keeps a machine that could not be made, which shows some time after it was asked for; its

@@ -10,7 +10,7 @@ use crate::azure::error::coded;
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
 use crate::azure::made;
-use crate::azure::operation::{self, Poll};
+use crate::azure::operation::{self, Course, Poll};
 use crate::azure::state::State;
 use crate::azure::{Answer, Request};
 use crate::kernel::Kernel;
@@ -78,7 +78,7 @@ fn stop(
 pub(crate) fn start(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 1, |kernel, state| {
         let view = made_one(kernel, state, request)?;
-        let course = match kernel.start(&view.id) {
+        let (takes, told) = match kernel.start(&view.id) {
             Ok(()) => (until_up(kernel, view.number), None),
             Err(Refusal::Full(why)) if is_late(&why) => {
                 let details = state.launched.of(view.launch);
@@ -86,8 +86,10 @@ pub(crate) fn start(request: &Request<'_>) -> Result<Answer, Refusal> {
             }
             Err(refusal) => return Err(refusal),
         };
+        let machine = told.is_none().then_some(view.number);
+        let course = Course { takes, told, machine };
         let poll = Poll::Status { provider: "Microsoft.Compute", location: view.region.as_str() };
-        let headers = operation::begin_of(kernel, state, request, poll, course, Some(view.number));
+        let headers = operation::begin_of(kernel, state, request, poll, course);
         Ok(Answer::empty(202).with(headers))
     })
 }

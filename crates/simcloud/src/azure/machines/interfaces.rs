@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::ledger::LineKind;
 use crate::refusal::Refusal;
 use crate::tags::Tags;
-use crate::view::MachineView;
+use crate::view::{MachineView, Whose};
 
 /// What came with a machine: a resource of its own.
 pub(crate) struct Part {
@@ -27,16 +27,14 @@ pub(crate) struct Part {
     pub(crate) body: Map<String, Value>,
 }
 
-/// The interfaces that came with machines that are there.
+/// The interfaces that came with the machines that lists show.
 pub(crate) fn of_machines(kernel: &Kernel, launched: &Launched) -> Vec<Part> {
-    let all = launched.interfaces().filter_map(|m| alive(kernel, m));
-    all.filter_map(|view| interface(kernel, launched, &view)).collect()
+    kernel.machines_as(&Whose::default(), |view| interface(kernel, launched, &view))
 }
 
-/// The public addresses that came with machines that are there.
+/// The public addresses that came with the machines that lists show.
 pub(crate) fn addresses_of_machines(kernel: &Kernel, launched: &Launched) -> Vec<Part> {
-    let all = launched.interfaces().filter_map(|m| alive(kernel, m));
-    all.filter_map(|view| address(kernel, launched, &view)).collect()
+    kernel.machines_as(&Whose::default(), |view| address(kernel, launched, &view))
 }
 
 /// The interface with an id that came with a machine that is there.
@@ -123,12 +121,9 @@ fn interface(kernel: &Kernel, launched: &Launched, view: &MachineView) -> Option
         return None;
     }
     let id = Id::parse(&kernel.interface_id(view.number))?;
-    let address = address_id(kernel, view).filter(|id| {
-        kernel.lines_of(view.number).any(|line| {
-            let open = kernel.lines[line as usize].is_open(kernel.now());
-            open && *kernel.line_id(line) == **id
-        })
-    });
+    let address =
+        address_line(kernel, view).filter(|line| kernel.lines[*line as usize].is_open(kernel.now()));
+    let address = address.map(|line| kernel.line_id(line));
     let part = configuration(details, &id, view.private_ip.map(|ip| ip.to_string()), address.as_deref())?;
     let location = view.region.clone();
     let tags = kernel.lots[view.launch as usize].interface_tags.clone();
@@ -184,15 +179,16 @@ fn body(details: &Details, configuration: Value, machine: Option<&MachineView>) 
     Map::from_iter([("properties".to_owned(), properties)])
 }
 
-/// The id of the public address that came with a machine.
-fn address_id(kernel: &Kernel, view: &MachineView) -> Option<Arc<str>> {
+/// The line of the public address that came with a machine.
+fn address_line(kernel: &Kernel, view: &MachineView) -> Option<u32> {
     let is_one = |line: &u32| kernel.lines[*line as usize].kind == LineKind::Address;
-    kernel.lines_of(view.number).find(is_one).map(|line| kernel.line_id(line))
+    kernel.lines_of(view.number).find(is_one)
 }
 
 fn address(kernel: &Kernel, launched: &Launched, view: &MachineView) -> Option<Part> {
     let details = launched.of(view.launch)?;
-    let id = Id::parse(&address_id(kernel, view)?)?;
+    let line = address_line(kernel, view)?;
+    let id = Id::parse(&kernel.line_id(line))?;
     let there = view.state != InstanceState::Terminated;
     let interface = details.interface()?;
     let mut properties = json!({
@@ -210,9 +206,7 @@ fn address(kernel: &Kernel, launched: &Launched, view: &MachineView) -> Option<P
     }
     let sku = json!({ "name": "Standard", "tier": "Regional" });
     let body = Map::from_iter([("properties".to_owned(), properties), ("sku".to_owned(), sku)]);
-    let location = view.region.clone();
-    let tags = kernel.lots[view.launch as usize].interface_tags.clone();
-    Some(Part { id, location, tags, body })
+    Some(Part { id, location: view.region.clone(), tags: kernel.line_tags(line).clone(), body })
 }
 
 impl Part {
