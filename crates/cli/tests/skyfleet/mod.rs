@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 pub(crate) mod cases;
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
