@@ -11,7 +11,7 @@ use crate::azure::error::coded;
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
 use crate::azure::machines::item::{self, Expand};
-use crate::azure::machines::{self, ending};
+use crate::azure::machines::{self, ending, status};
 use crate::azure::operation::{self, Poll};
 use crate::azure::purchase::herd;
 use crate::azure::request::{Answer, Request};
@@ -78,6 +78,24 @@ fn show(kernel: &Kernel, state: &State, found: &Found<'_>, instance_view: bool) 
     Some(shown)
 }
 
+/// How many machines are in which state.
+pub(crate) fn instance_view(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let shown = request.look("global", |kernel, state| {
+        let set = made::found(state, request, KIND)?.id.clone();
+        let mut summary: BTreeMap<String, u32> = BTreeMap::new();
+        for (_, found) in machines::all(kernel, state, |id| same_group(id, &set)) {
+            if found.is_in(&state.launched, &set) {
+                let code =
+                    format!("ProvisioningState/{}", status::provisioning(kernel, &found).to_lowercase());
+                *summary.entry(code).or_default() += 1;
+            }
+        }
+        let summary = summary.into_iter().map(|(code, count)| json!({ "code": code, "count": count }));
+        Ok(json!({ "virtualMachine": { "statusesSummary": summary.collect::<Vec<_>>() } }))
+    })?;
+    Answer::ok(&shown)
+}
+
 /// The machine of a scale set that has this name.
 ///
 /// # Errors
@@ -142,12 +160,23 @@ pub(crate) fn act(
             }
             None => set.map_or_else(Vec::new, |set| set.there(kernel)),
         };
+        let mut takes = super::ACTS;
         for id in ids {
             act(kernel, &id.to_string())?;
+            takes = takes.max(settles(kernel, state, &id));
         }
         let poll = Poll::Status { provider: super::PROVIDER, location: made.location.as_str() };
-        Ok(Answer::empty(202).with(operation::begin(kernel, state, request, poll, super::ACTS, None)))
+        Ok(Answer::empty(202).with(operation::begin(kernel, state, request, poll, takes, None)))
     })
+}
+
+/// How long it takes until a machine is down, or up again.
+fn settles(kernel: &Kernel, state: &State, id: &Id) -> Duration {
+    let Some(Found::Made(view)) = state.launched.find(kernel, id) else { return Duration::ZERO };
+    let machine = &kernel.machines[view.number as usize];
+    let down = machine.halts.last().map(|halt| halt.down_at).filter(|down| *down > kernel.now());
+    let until = down.unwrap_or_else(|| machine.comes_up());
+    Duration::try_from(until.duration_since(kernel.now())).unwrap_or_default()
 }
 
 /// `instanceIds` of a body; `None` where there are none, or all are meant.

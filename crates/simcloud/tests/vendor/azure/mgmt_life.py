@@ -4,6 +4,7 @@ world's clock moves."""
 
 import sim
 import site_ as site
+import walker
 from site_ import COMPUTE, FLEETS, NETWORK, REGION, RESOURCES, SIZE, made
 
 GROUP = "life"
@@ -13,6 +14,8 @@ def shop():
     """What is for sale, where, and how much of it the subscription may have."""
     account = sim.raw("GET", "", version="2022-12-01").json()
     sim.expect(account["subscriptionId"] == sim.SUBSCRIPTION and account["state"] == "Enabled", f"{account}")
+    accounts = sim.raw("GET", "//subscriptions", version="2022-12-01").json()["value"]
+    sim.expect(all(account["state"] == "Enabled" for account in accounts), f"{accounts}")
     regions = sim.raw("GET", "/locations", version="2022-12-01").json()["value"]
     sim.expect({"eastus", "westeurope"} <= {region["name"] for region in regions}, f"the regions are {regions}")
     sizes = {sku.name: sku for sku in COMPUTE.resource_skus.list(filter=f"location eq '{REGION}'")}
@@ -209,13 +212,60 @@ def fleet(subnet):
     sim.expect(many.properties.provisioning_state == "Succeeded", f"{many}")
     found = list(FLEETS.fleets.list_virtual_machines(GROUP, "many"))
     sim.expect(len(found) == 20 and all(one.operation_status == "Succeeded" for one in found), f"{found}")
-    sim.expect(FLEETS.fleets.get(GROUP, "many").tags == {"fleet": "life"}, "the fleet has other tags")
+    told = made(FLEETS.fleets.begin_update(GROUP, "many", {"tags": {"fleet": "life", "a": "b"}}))
+    sim.expect(told.tags == FLEETS.fleets.get(GROUP, "many").tags == {"fleet": "life", "a": "b"}, f"{told}")
+    sim.expect(not list(FLEETS.fleets.list_virtual_machine_scale_sets(GROUP, "many")), "the fleet has scale sets")
     for listed in (FLEETS.fleets.list_by_resource_group(GROUP), FLEETS.fleets.list_by_subscription()):
         sim.expect([fleet.name for fleet in listed] == ["many"], "a list has other fleets")
     running = [one for one in COMPUTE.virtual_machines.list(GROUP) if one.priority == "Spot"]
     sim.expect({one.id for one in running} == {one.id for one in found}, "the fleet's machines are others")
     sim.expect(len(list(NETWORK.network_interfaces.list(GROUP))) == 21, "the machines have other interfaces")
     return [one.id for one in found]
+
+
+def scale_set(subnet):
+    """A scale set in flexible orchestration: ten machines, three fewer, four more, one singly."""
+    network = site.profile(subnet)
+    interface = network["networkProfile"]["networkInterfaceConfigurations"][0]
+    interface["properties"]["networkSecurityGroup"] = {"id": NETWORK.network_security_groups.get(GROUP, "guard").id}
+    body = {
+        "location": REGION,
+        "zones": ["1", "2"],
+        "tags": {"fleet": "life"},
+        "sku": {"name": SIZE, "capacity": 10},
+        "properties": {
+            "orchestrationMode": "Flexible",
+            "platformFaultDomainCount": 1,
+            "singlePlacementGroup": False,
+            "virtualMachineProfile": {"priority": "Spot", "evictionPolicy": "Delete", **network},
+        },
+    }
+    sets, members = COMPUTE.virtual_machine_scale_sets, COMPUTE.virtual_machine_scale_set_vms
+    herd = made(sets.begin_create_or_update(GROUP, "herd", body))
+    sim.expect(herd.provisioning_state == "Succeeded" and herd.sku.capacity == 10, f"{herd}")
+    found = list(members.list(GROUP, "herd"))
+    sim.expect(len(found) == 10, f"the scale set has {len(found)} machines")
+    machines = [one for one in COMPUTE.virtual_machines.list(GROUP) if one.virtual_machine_scale_set]
+    sim.expect({one.virtual_machine_scale_set.id for one in machines} == {herd.id}, "the machines are of another set")
+    sim.expect({zone for one in machines for zone in one.zones} == {"1", "2"}, "the machines are in other zones")
+    some = [one.name for one in machines[:3]]
+    made(sets.begin_delete_instances(GROUP, "herd", {"instanceIds": some}, force_deletion=True))
+    sim.expect(sets.get(GROUP, "herd").sku.capacity == 7, "the capacity is another one")
+    made(sets.begin_update(GROUP, "herd", {"sku": {"name": SIZE, "capacity": 11}}))
+    found = list(members.list(GROUP, "herd"))
+    sim.expect(len(found) == 11, f"the scale set has {len(found)} machines")
+    one = found[0].instance_id
+    sim.expect(members.get(GROUP, "herd", one).instance_id == one, "the machine is another one")
+    made(members.begin_delete(GROUP, "herd", one))
+    sim.expect(len(list(members.list(GROUP, "herd"))) == 10, "the machine is still there")
+    two = [found[1].instance_id]
+    made(sets.begin_deallocate(GROUP, "herd", {"instanceIds": two}))
+    made(sets.begin_start(GROUP, "herd", {"instanceIds": two}))
+    for listed in (sets.list(GROUP), sets.list_all()):
+        sim.expect([herd.name for herd in listed] == ["herd"], "a list has other scale sets")
+    made(sets.begin_delete(GROUP, "herd", force_deletion=True))
+    left = [one.name for one in COMPUTE.virtual_machines.list(GROUP) if one.virtual_machine_scale_set]
+    sim.expect(not left, f"the scale set leaves {left}")
 
 
 def known(machines):
@@ -250,13 +300,18 @@ def end(machines):
         "correlationid": "6f0e1c52-9d5a-4f6e-8a4b-1f2e3d4c5b6a",
     }
     path = f"/providers/Microsoft.ComputeSchedule/locations/{REGION}/virtualMachinesExecuteDelete"
-    if "virtualMachinesExecuteDelete.POST" in sim.METHODS:
-        answer = sim.raw("POST", path, body, version="2025-05-01")
-        sim.expect(answer.status_code < 300 and len(answer.json()["results"]) == len(machines), answer.text)
-        sim.advance(240)
-    else:
-        for machine in machines:
-            made(COMPUTE.virtual_machines.begin_delete(GROUP, machine.rpartition("/")[2], force_deletion=True))
+    answer = sim.raw("POST", path, body, version="2025-05-01")
+    sim.expect(answer.status_code < 300 and len(answer.json()["results"]) == len(machines), answer.text)
+    operations = [result["operation"]["operationId"] for result in answer.json()["results"]]
+    asked = {"operationIds": operations, "correlationid": body["correlationid"]}
+    path = path.replace("ExecuteDelete", "GetOperationStatus")
+    for _ in range(60):
+        told = sim.raw("POST", path, asked, version="2025-05-01").json()["results"]
+        states = {one["operation"]["state"] for one in told}
+        if states == {"Succeeded"}:
+            break
+        sim.advance(10)
+    sim.expect(states == {"Succeeded"}, f"the deletions are {states}")
     made(FLEETS.fleets.begin_delete(GROUP, "many"))
     sim.expect([one.name for one in COMPUTE.virtual_machines.list(GROUP)] == ["one"], "a machine of the fleet is left")
     made(COMPUTE.virtual_machines.begin_delete(GROUP, "one"))
@@ -288,6 +343,14 @@ def whole():
     sim.nothing_is_left()
 
 
+def everything():
+    """Fails for a method that this life has not called, and for a model that no answer was walked by."""
+    rest = sim.METHODS - sim.called()
+    sim.expect(not rest, f"nobody called {sorted(rest)}")
+    unseen = {name.partition(".")[2] for name in walker.ALWAYS} - sim.WALK.seen
+    sim.expect(not unseen, f"no answer was walked by {sorted(unseen)}")
+
+
 shop()
 prices()
 subnet = ground()
@@ -295,8 +358,10 @@ nic = interface(subnet)
 disks()
 machine(nic)
 evicted(subnet)
+scale_set(subnet)
 many = fleet(subnet)
 known(many)
 end(many)
 whole()
+everything()
 sim.done("azure-mgmt clients led a life")

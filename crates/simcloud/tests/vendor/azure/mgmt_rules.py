@@ -4,8 +4,6 @@ that get lost, what is only made when it is new, providers that nobody has regis
 import sys
 
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
-from azure.mgmt.compute import ComputeManagementClient
-from azure.mgmt.core.policies import _base as registering
 from azure.mgmt.resource.resources import ResourceManagementClient
 
 import sim
@@ -164,22 +162,18 @@ def conditions():
 
 
 def registrations():
-    """What a subscription is not registered for it cannot make; the clients register for it themselves."""
+    """What a subscription is not registered for it cannot make, until it has registered."""
     site.group(GROUP)
     RESOURCES.providers.unregister("Microsoft.Compute")
     disk = {"location": REGION, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1}}
-    path = f"/resourceGroups/{GROUP}/providers/Microsoft.Compute/disks/disk"
-    answer = sim.raw("PUT", path, disk)
-    found = (answer.status_code, answer.json()["error"]["code"])
-    sim.expect(found == (409, "MissingSubscriptionRegistration"), f"{found}")
-    # The policy sleeps by itself while the registration is under way.
-    slept, registering.time.sleep = registering.time.sleep, sim.advance
-    try:
-        client = sim.client(ComputeManagementClient, sim.SUBSCRIPTION)
-        made(client.disks.begin_create_or_update(GROUP, "disk", disk))
-    finally:
-        registering.time.sleep = slept
-    sim.expect(RESOURCES.providers.get("Microsoft.Compute").registration_state == "Registered", "it is not registered")
+    begin = COMPUTE.disks.begin_create_or_update
+    message = sim.refused(409, "MissingSubscriptionRegistration", begin, GROUP, "disk", disk)
+    # Azure's own clients find the provider to register between the quotes.
+    sim.expect("'Microsoft.Compute'" in message, message)
+    sim.expect(RESOURCES.providers.register("Microsoft.Compute").registration_state == "Registering", "at once")
+    while RESOURCES.providers.get("Microsoft.Compute").registration_state != "Registered":
+        sim.advance(10)
+    made(begin(GROUP, "disk", disk))
     away()
 
 

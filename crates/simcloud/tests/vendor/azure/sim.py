@@ -1,6 +1,5 @@
 """The simulated Azure as a check sees it: where it listens, and Azure's own clients of it, whose answers are walked."""
 
-import json
 import os
 import sys
 
@@ -13,6 +12,7 @@ from azure.identity import ClientSecretCredential
 import walker
 from world import (  # noqa: F401 (what the checks take from here)
     ADMIN,
+    CLOUD,
     admin,
     advance,
     expect,
@@ -132,17 +132,11 @@ def refused(status, code, call, *args, **parameters):
     return message
 
 
-def calls():
-    """How often each method was called."""
-    counted = admin("GET", "/v1/calls")
-    return {one["action"]: one["calls"] for one in counted if one.get("cloud", "azure") == "azure"}
+def called():
+    """The methods that answered at all in this world."""
+    return {method for method, counted in admin("GET", "/v1/calls")[CLOUD].items() if counted}
 
 
 def done(said):
     """Ends a check: what the walk of its answers found is its failure too."""
     sys.exit(WALK.verdict()) if WALK.problems else print(said)
-
-
-def pretty(value):
-    """A value for people."""
-    return json.dumps(value, indent=1, default=str)
