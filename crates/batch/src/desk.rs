@@ -56,7 +56,8 @@ pub(crate) struct Desk {
     /// What the caller will be told.
     pub(crate) events: Vec<JobEvent>,
     pub(crate) preemptions: u32,
-    pub(crate) lost: u32,
+    /// Who ended without a reason so far: some clouds say it minutes later.
+    pub(crate) lost: BTreeSet<InstanceId>,
     pub(crate) replacements: u32,
 }
 
@@ -132,7 +133,7 @@ impl Desk {
             limit_reached: None,
             events: Vec::new(),
             preemptions: 0,
-            lost: 0,
+            lost: BTreeSet::new(),
             replacements: 0,
         }
     }
@@ -205,10 +206,11 @@ impl Desk {
                 EventKind::Notice { instance, .. } => self.board.notice(&instance),
                 EventKind::Preempted { instance, .. } => {
                     self.preemptions += 1;
+                    self.lost.remove(&instance);
                     self.gone.push(instance);
                 }
                 EventKind::Lost { instance, .. } => {
-                    self.lost += 1;
+                    self.lost.insert(instance.clone());
                     self.gone.push(instance);
                 }
                 EventKind::Released { instance, .. } => self.gone.push(instance),

@@ -116,7 +116,7 @@ impl JobRun {
             outcome,
             launch,
             preemptions: desk.preemptions,
-            lost: desk.lost,
+            lost: u32::try_from(desk.lost.len()).unwrap_or(u32::MAX),
             replacements: desk.replacements,
             bill: self.fleet.bill(),
             teardown,

@@ -13,6 +13,10 @@ pub const VISIBILITY_GRACE: Duration = Duration::from_secs(60);
 /// How long facts about ended instances are kept against lists that lag behind.
 const LAG_MAX: Duration = Duration::from_secs(600);
 
+/// How late a cloud may say why an instance is gone: Azure's log of evictions is minutes behind its
+/// lists, twenty at most.
+const EXPLAINED_MAX: Duration = Duration::from_secs(1_800);
+
 /// What supervision knows of a fleet: who holds which slot, who is leaving, what is being bought.
 ///
 /// It changes only by what is told to it; see [`step`](crate::step).
@@ -25,6 +29,8 @@ pub struct Roster {
     pub(crate) leaving: BTreeMap<InstanceId, Leaving>,
     /// Proven ends, kept for a while: a list that lags still shows them alive.
     pub(crate) ended: BTreeMap<InstanceId, Timestamp>,
+    /// Who vanished without a reason so far: its slot, what it was, and when.
+    unexplained: BTreeMap<InstanceId, (u32, OfferId, Timestamp)>,
     /// Whom we gave back, and when it was last asked for.
     pub(crate) released: BTreeMap<InstanceId, Timestamp>,
     /// Launches without an answer yet: their instances belong to the slots they were sent for.
@@ -196,6 +202,9 @@ impl Roster {
     pub(crate) fn preempted(&mut self, preemption: &Preemption, events: &mut Vec<EventKind>) {
         let instance = &preemption.instance;
         let Some(&slot) = self.seats.get(instance) else {
+            if preemption.kind == PreemptionKind::Reclaimed && self.explained(instance, events) {
+                return;
+            }
             if !self.attempts_open.is_empty() && preemption.kind != PreemptionKind::Rebalance {
                 self.early.insert(instance.clone(), preemption.clone());
             }
@@ -223,6 +232,18 @@ impl Roster {
             PreemptionKind::Reclaimed => self.gone(instance, true, preemption.at, events),
             PreemptionKind::Rebalance | PreemptionKind::Notice => {}
         }
+    }
+
+    /// Takes note of why an instance vanished that was replaced before the cloud said it.
+    fn explained(&mut self, instance: &InstanceId, events: &mut Vec<EventKind>) -> bool {
+        let Some((slot, offer, at)) = self.unexplained.remove(instance) else { return false };
+        let ended = self.places.get_mut(slot as usize).into_iter().flat_map(|place| &mut place.ended);
+        for ended in ended.filter(|ended| ended.at == at && ended.offer == offer) {
+            ended.preempted = true;
+        }
+        self.interruptions.entry(offer.clone()).or_default().push(at);
+        events.push(EventKind::Preempted { slot, instance: instance.clone(), offer });
+        true
     }
 
     /// An instance has ended: it leaves its slot, if it still holds it.
@@ -254,6 +275,7 @@ impl Roster {
         events.push(if preempted {
             EventKind::Preempted { slot, instance: id, offer: holder.offer }
         } else {
+            self.unexplained.insert(id.clone(), (slot, holder.offer, at));
             EventKind::Lost { slot, instance: id }
         });
     }
@@ -262,6 +284,7 @@ impl Roster {
     pub(crate) fn forget(&mut self, now: Timestamp) {
         let since = now - LAG_MAX;
         self.ended.retain(|_, at| *at >= since);
+        self.unexplained.retain(|_, (.., at)| *at >= now - EXPLAINED_MAX);
         self.released.retain(|_, at| *at >= since);
     }
 

@@ -94,6 +94,27 @@ fn absence_is_proof_only_after_grace_twice() {
     assert_eq!(filled(&look(&mut roster, 260, Some(&listed[..1]), &[])), [1]);
 }
 
+/// Azure's log of evictions is minutes behind its lists.
+#[test]
+fn a_reason_that_comes_after_the_replacement_is_told_once_all_the_same() {
+    let (mut roster, mut listed) = pair();
+    look(&mut roster, 200, Some(&listed[..1]), &[]);
+    let actions = look(&mut roster, 260, Some(&listed[..1]), &[]);
+    assert!(matches!(&actions[0], Action::Tell(EventKind::Lost { slot: 1, .. })), "{actions:?}");
+    roster.launching(1, &[1]);
+    listed[1] = instance("i-2", 1, 261);
+    roster.settle(1, &[1], vec![listed[1].clone()], second(262), second(262));
+    let late = [preemption("i-1", PreemptionKind::Reclaimed, 150)];
+    let told = |actions: &[Action]| {
+        let of = |action: &&Action| matches!(action, Action::Tell(EventKind::Preempted { slot: 1, instance, .. }) if instance.as_str() == "i-1");
+        actions.iter().filter(of).count()
+    };
+    let actions = look(&mut roster, 350, Some(&listed), &late);
+    assert_eq!((told(&actions), filled(&actions)), (1, vec![]), "{actions:?}");
+    assert_eq!(told(&look(&mut roster, 360, Some(&listed), &late)), 0);
+    assert_eq!(roster.slots()[1].instance.as_ref().unwrap().id.as_str(), "i-2");
+}
+
 #[test]
 fn an_instance_that_flickers_keeps_its_slot() {
     let (mut roster, listed) = pair();
