@@ -21,8 +21,10 @@ pub fn is_optional(action: &str) -> bool {
     calls.peek().is_some() && calls.all(|(call, _)| OPTIONAL.contains(call))
 }
 
-/// Scores order offers, and without the activity log a machine that was taken back is only gone.
-const OPTIONAL: [&str; 2] = ["activityLogs.LIST", "placementScores.POST"];
+/// Scores order offers, and without the activity log a machine that was taken back is only gone; the
+/// others are a doctor's.
+const OPTIONAL: [&str; 5] =
+    ["activityLogs.LIST", "placementScores.POST", "providers.GET", "providers.LIST", "subscriptions.GET"];
 
 /// The calls, and what Azure does in the name of whoever makes them: a fleet makes its machines with
 /// their disks, interfaces and addresses.
@@ -112,8 +114,15 @@ mod tests {
     #[test]
     fn an_action_is_optional_where_all_its_calls_are() {
         let optional: Vec<&str> = all().into_iter().filter(|action| is_optional(action)).collect();
-        let scores = "Microsoft.Compute/locations/placementScores/generate/action";
-        assert_eq!(optional, [scores, "Microsoft.Insights/eventtypes/values/Read"]);
+        assert_eq!(
+            optional,
+            [
+                "Microsoft.Compute/locations/placementScores/generate/action",
+                "Microsoft.Insights/eventtypes/values/Read",
+                "Microsoft.Resources/subscriptions/providers/read",
+                "Microsoft.Resources/subscriptions/read",
+            ]
+        );
         assert!(!is_optional("Microsoft.Nothing/at/all"));
     }
 
