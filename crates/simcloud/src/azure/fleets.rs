@@ -188,7 +188,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         }
         let asked = request::read(kernel, state, (&wanted.id, &wanted.location), request.body, KIND)?;
         for part in &asked.parts {
-            purchase::check(kernel, &part.blueprint.pools, part.capacity, part.least)?;
+            purchase::check(kernel, &part.blueprint, part.capacity, part.least)?;
         }
         let now = kernel.now();
         let number = seed::digest(&[wanted.id.key().as_bytes(), &now.as_nanosecond().to_le_bytes()]);

@@ -5,10 +5,10 @@ pub(crate) mod herd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skyfleet_core::{Market, OfferId, PoolBid, Spread, TypeName, UsdPerHour};
+use skyfleet_core::{InstanceType, Market, OfferId, PoolBid, Spread, TypeName, UsdPerHour};
 
 use crate::azure::blueprint::Blueprint;
-use crate::azure::error::Told;
+use crate::azure::error::{self, Told, coded};
 use crate::azure::id::Id;
 use crate::azure::machines::create;
 use crate::azure::state::State;
@@ -29,6 +29,18 @@ pub(crate) enum Strategy {
     Prioritized(Vec<TypeName>),
 }
 
+/// A size, and its rank where the sizes are tried in an order.
+pub(crate) type Ranked = (Arc<InstanceType>, Option<u32>);
+
+impl Strategy {
+    /// In the order of the ranks; what has none comes last.
+    pub(crate) fn by_rank(sizes: &[Ranked]) -> Self {
+        let mut ranked: Vec<&Ranked> = sizes.iter().collect();
+        ranked.sort_by_key(|(_, rank)| rank.unwrap_or(u32::MAX));
+        Self::Prioritized(ranked.into_iter().map(|(size, _)| size.name.clone()).collect())
+    }
+}
+
 /// What came of a purchase.
 #[derive(Debug, Default)]
 pub(crate) struct Purchase {
@@ -45,7 +57,13 @@ pub(crate) struct Purchase {
 /// # Errors
 /// Why not: the quota has no room for all of them wherever they came from; fewer than the least can be
 /// had; no pool may be used, for its price or the subscription.
-pub(crate) fn check(kernel: &mut Kernel, pools: &[PoolBid], count: u32, least: u32) -> Result<(), Refusal> {
+pub(crate) fn check(
+    kernel: &mut Kernel,
+    blueprint: &Blueprint,
+    count: u32,
+    least: u32,
+) -> Result<(), Refusal> {
+    let pools = &blueprint.pools;
     if count == 0 {
         return Ok(());
     }
@@ -58,7 +76,9 @@ pub(crate) fn check(kernel: &mut Kernel, pools: &[PoolBid], count: u32, least: u
     let barred = |why: &Closed| matches!(why, Closed::Restricted(_) | Closed::Price { .. });
     match reasons.into_iter().next() {
         Some(why) if obtainable < least.max(1) && (obtainable < least || barred(&why)) => {
-            Err(Refusal::Full(why))
+            let (status, _) = error::told(&why);
+            let told = create::allocation(&why, &blueprint.details);
+            Err(coded(status, &told.code, told.message))
         }
         _ => Ok(()),
     }

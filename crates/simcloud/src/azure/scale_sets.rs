@@ -77,6 +77,24 @@ pub(crate) const METHODS: &[Method] = &[
         path: "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}/start",
         answer: |request| members::act(request, start),
     },
+    Method {
+        id: "virtualMachineScaleSets.POST",
+        verb: "POST",
+        path: "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}/powerOff",
+        answer: |request| members::act(request, Kernel::power_off),
+    },
+    Method {
+        id: "virtualMachineScaleSets.POST",
+        verb: "POST",
+        path: "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}/restart",
+        answer: |request| members::act(request, Kernel::reboot),
+    },
+    Method {
+        id: "virtualMachineScaleSets.GET",
+        verb: "GET",
+        path: "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}/instanceView",
+        answer: members::instance_view,
+    },
 ];
 
 pub(crate) const KIND: &str = "Microsoft.Compute/virtualMachineScaleSets";
@@ -198,7 +216,7 @@ fn make(
         let share = model.share(model.capacity, *market);
         let more = share.saturating_sub(herd::there(kernel, launches, *market));
         missing.push((*market, more, herd::there(kernel, launches, *market).saturating_sub(share)));
-        purchase::check(kernel, &blueprint.pools.clone(), more, 0)?;
+        purchase::check(kernel, blueprint, more, 0)?;
     }
     let is_new = old.is_none();
     // What came to nothing is given up for what comes in its place.

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use skyfleet_core::{InstanceType, Market, Region, TypeName};
+use skyfleet_core::{InstanceType, Market, Region};
 
 use crate::azure::blueprint::sizes::{self, Zones};
 use crate::azure::blueprint::terms::{Eviction, Terms};
 use crate::azure::blueprint::{Blueprint, Draft, draw, member, unsimulated};
 use crate::azure::error::invalid;
 use crate::azure::id::Id;
-use crate::azure::purchase::Strategy;
+use crate::azure::purchase::{Ranked, Strategy};
 use crate::azure::state::State;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -118,11 +118,7 @@ pub(crate) fn read(
     let regular = &properties["regularPriorityProfile"];
     let (capacity, least) = self::capacity(regular, "regularPriorityProfile", unit)?;
     if capacity > 0 {
-        let mut ranked: Vec<(Option<u32>, TypeName)> =
-            sizes.iter().map(|(size, rank)| (*rank, size.name.clone())).collect();
-        ranked.sort_by_key(|(rank, _)| rank.unwrap_or(u32::MAX));
-        let ranked = ranked.into_iter().map(|(_, name)| name).collect();
-        let words = [("LowestPrice", Strategy::LowestPrice), ("Prioritized", Strategy::Prioritized(ranked))];
+        let words = [("LowestPrice", Strategy::LowestPrice), ("Prioritized", Strategy::by_rank(&sizes))];
         let strategy = strategy(regular, &words)?.unwrap_or(Strategy::LowestPrice);
         let blueprint = draw(Terms::regular())?;
         parts.push(Part { market: Market::OnDemand, capacity, least, strategy, maintains: false, blueprint });
@@ -144,7 +140,7 @@ fn read_sizes(
     region: &Region,
     properties: &Value,
     mode: Mode,
-) -> Result<Vec<(Arc<InstanceType>, Option<u32>)>, Refusal> {
+) -> Result<Vec<Ranked>, Refusal> {
     let most = if mode == Mode::Launch { 10 } else { 15 };
     let written = member::list(properties, "vmSizesProfile")?;
     if written.is_empty() || written.len() > most {
@@ -156,7 +152,7 @@ fn read_sizes(
     let prioritized = properties["regularPriorityProfile"]["allocationStrategy"]
         .as_str()
         .is_some_and(|strategy| strategy.eq_ignore_ascii_case("Prioritized"));
-    let mut sizes: Vec<(Arc<InstanceType>, Option<u32>)> = Vec::new();
+    let mut sizes: Vec<Ranked> = Vec::new();
     for one in written {
         let name =
             member::text(one, "name")?.ok_or_else(|| invalid("vmSizesProfile", "Each must have a name."))?;
@@ -175,7 +171,7 @@ fn read_sizes(
 }
 
 /// How many units of capacity a machine is.
-fn unit(properties: &Value, sizes: &[(Arc<InstanceType>, Option<u32>)]) -> Result<u32, Refusal> {
+fn unit(properties: &Value, sizes: &[Ranked]) -> Result<u32, Refusal> {
     let in_cores =
         member::word(properties, "capacityType", &[("VM", false), ("VCpu", true)])?.unwrap_or(false);
     let cores = sizes.first().map_or(1, |(size, _)| size.vcpus);

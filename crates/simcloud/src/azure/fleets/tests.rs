@@ -176,6 +176,14 @@ fn what_can_never_be_is_refused_at_once_and_buys_nothing() {
     all["properties"]["spotPriorityProfile"]["minCapacity"] = 5.into();
     assert_eq!(refused(&trial, all), (409, "SkuNotAvailable".to_owned()));
 
+    let mut some = regular(5);
+    some["properties"]["regularPriorityProfile"]["minCapacity"] = 3.into();
+    some["zones"] = Value::Null;
+    for zone in ["eastus-1", "eastus-2", "eastus-3"] {
+        room(&trial, zone, "on-demand", 0);
+    }
+    assert_eq!(refused(&trial, some), (409, "AllocationFailed".to_owned()));
+
     let mut cheap = launch(5);
     cheap["properties"]["spotPriorityProfile"]["maxPricePerVM"] = json!(0.000_01);
     assert_eq!(refused(&trial, cheap), (400, "SpotPriceGreaterThanProvidedMaxPrice".to_owned()));

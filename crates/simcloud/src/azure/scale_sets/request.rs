@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skyfleet_core::{InstanceType, Market, Region, TypeName};
+use skyfleet_core::{InstanceType, Market, Region};
 
 use crate::azure::blueprint::sizes::{self, Zones};
 use crate::azure::blueprint::terms::Terms;
 use crate::azure::blueprint::{Blueprint, Draft, draw, member, unsimulated};
 use crate::azure::error::{coded, invalid};
 use crate::azure::id::Id;
-use crate::azure::purchase::Strategy;
+use crate::azure::purchase::{Ranked, Strategy};
 use crate::azure::state::State;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -158,7 +158,7 @@ fn read_sizes(
         let message = format!("It must have 1 to {MIX_MAX} sizes, not {}.", written.len());
         return Err(invalid("skuProfile.vmSizes", &message));
     }
-    let mut sizes: Vec<(Arc<InstanceType>, Option<u32>)> = Vec::new();
+    let mut sizes: Vec<Ranked> = Vec::new();
     for one in written {
         let name = member::text(one, "name")?
             .ok_or_else(|| invalid("skuProfile.vmSizes", "Each must have a name."))?;
@@ -180,13 +180,10 @@ fn read_sizes(
         let message = "A rank goes with the allocation strategy Prioritized only.";
         return Err(invalid("skuProfile.vmSizes.rank", message));
     }
-    let mut ranked = sizes.clone();
-    ranked.sort_by_key(|(_, rank)| rank.unwrap_or(u32::MAX));
-    let ranked: Vec<TypeName> = ranked.into_iter().map(|(size, _)| size.name.clone()).collect();
     let strategy = match chosen {
         0 => Strategy::LowestPrice,
         1 => Strategy::CapacityOptimized,
-        _ => Strategy::Prioritized(ranked),
+        _ => Strategy::by_rank(&sizes),
     };
     Ok((sizes.into_iter().map(|(size, _)| size).collect(), strategy))
 }

@@ -98,6 +98,12 @@ fn many_machines_are_deleted_by_one_call() {
     let state = trial.get(&format!("{SET}/virtualMachines?$expand=instanceView"));
     assert!(state.to_string().contains("PowerState/deallocated"), "{state}");
     trial.done("POST", &format!("{SET}/start"), Value::Null);
+    trial.wait(200);
+    trial.done("POST", &format!("{SET}/restart"), Value::Null);
+    trial.done("POST", &format!("{SET}/powerOff"), json!({ "instanceIds": ["*"] }));
+    let view = trial.get(&format!("{SET}/instanceView"));
+    let summary = json!([{ "code": "ProvisioningState/succeeded", "count": 1 }]);
+    assert_eq!(view["virtualMachine"]["statusesSummary"], summary);
 }
 
 #[test]
