@@ -134,9 +134,11 @@ const CHECKS: &[Check] = &[
     azure("azure-mgmt clients lead a life", &["mgmt_life.py"]),
     azure("every refusal of azure has its status, code and envelope", &["refusals.py"]),
     azure("azure-identity and azure-mgmt meet a cloud that checks tokens", &["mgmt_rules.py", "credentials"]),
+    azure("azure-identity and a machine meet the metadata service", &["metadata.py"]),
     azure("azure-mgmt clients meet pages", &["mgmt_rules.py", "pages"]),
     azure("azure-mgmt clients meet limits", &["mgmt_rules.py", "limits"]),
     azure("azure-mgmt clients meet failures and lost answers", &["mgmt_rules.py", "failures", "lost"]),
+    azure("Libcloud leads a life on azure", &["libcloud_life.py"]),
     azure(
         "azure-mgmt clients meet conditions and missing registrations",
         &["mgmt_rules.py", "conditions", "registrations"],
