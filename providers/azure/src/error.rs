@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use azure_core_021 as legacy;
 use serde_json::Value;
-use skyfleet_core::{Error, ErrorKind, Market, OfferId, QuotaId, Region, Retry, Scope};
+use skyfleet_core::{Chain, Error, ErrorKind, Market, OfferId, QuotaId, Region, Retry, Scope};
 
 use Closes::*;
 use ErrorKind::*;
@@ -326,12 +326,13 @@ pub(crate) fn refused(operation: &'static str, error: &legacy::Error) -> Error {
 /// Nothing came back: Azure may have acted.
 pub(crate) fn unanswered(error: reqwest::Error) -> Error {
     let message = match (error.is_timeout(), error.is_connect()) {
-        (true, _) => "Azure did not answer in time",
-        (_, true) => "Azure cannot be reached",
-        _ => "the answer of Azure was lost",
+        (true, _) => "Azure did not answer in time, it may have acted",
+        (_, true) => "Azure cannot be reached, nothing was sent",
+        _ => "the answer of Azure was lost, it may have acted",
     };
     // Its URL may be a link that Azure made, and lets in whoever has it.
-    Error::new(Unavailable, message).because(error.without_url())
+    let chain = Chain::of(&error.without_url());
+    Error::new(Unavailable, format!("{message}: {}", chain.root())).because(chain)
 }
 
 #[cfg(test)]

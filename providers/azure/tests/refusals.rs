@@ -85,10 +85,15 @@ impl Bed {
         }));
     }
 
+    fn calm(&self) {
+        for (id, _) in self.world().faults() {
+            self.world().lift(id);
+        }
+    }
+
     /// After a teardown nothing is left, by the cloud's own books.
     async fn end(&self) {
-        let faults: Vec<_> = self.world().faults().into_iter().map(|(id, _)| id).collect();
-        faults.into_iter().for_each(|id| drop(self.world().lift(id)));
+        self.calm();
         for _ in 0..20 {
             let left = self.provider.inventory(&self.owner).await.unwrap();
             if left.proves_empty() {
@@ -261,8 +266,7 @@ async fn a_launch_whose_answer_is_lost_is_adopted_and_not_repeated() {
     }));
     let lost = bed.provider.launch(&request).await.unwrap_err();
     assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost}");
-    let faults: Vec<_> = bed.world().faults().into_iter().map(|(id, _)| id).collect();
-    faults.into_iter().for_each(|id| drop(bed.world().lift(id)));
+    bed.calm();
     // Half of the looks at operations are lost from now on.
     bed.inject(serde_json::json!({
         "kind": "error", "action": "operations.GET", "probability": 0.5, "status": 503, "when": "after",

@@ -131,8 +131,9 @@ pub(super) async fn token(credential: &dyn TokenCredential) -> Result<Secret> {
     let given = Box::pin(credential.get_token(&[SCOPE], None)).await;
     given.map(|given| given.token).map_err(|error| {
         if lost(&error) {
-            let message = "the identity service of Azure does not answer";
-            return Error::new(ErrorKind::Unavailable, message).because(Chain::of(&error));
+            let chain = Chain::of(&error);
+            let message = format!("the identity service of Azure cannot be reached: {}", chain.root());
+            return Error::new(ErrorKind::Unavailable, message).because(chain);
         }
         let told = error.to_string();
         let told = told.lines().next().unwrap_or_default();
