@@ -19,11 +19,13 @@ impl Server {
 /// Names that begin with `SKYFLEET_` are keys of skyfleet's config, so none of these does.
 fn of_clouds(urls: &Urls, keys: &[Credential]) -> Vec<(&'static str, String)> {
     let of = |cloud| keys.iter().find(|key| key.cloud == cloud);
-    let (aws, gcp) = (of(Cloud::Aws), of(Cloud::Gcp));
+    let (aws, gcp, azure) = (of(Cloud::Aws), of(Cloud::Gcp), of(Cloud::Azure));
     let key_id = aws.map_or("AKIASIMCLOUD", |key| &key.key_id);
     let secret = aws.map_or("simcloud", |key| &key.secret);
     let project = gcp.map_or("simcloud", |key| &key.key_id);
     let token = gcp.map_or("simcloud", |key| &key.secret);
+    let client = azure.map_or("00000000-0000-4000-8000-000000000003", |key| &key.key_id);
+    let client_secret = azure.map_or("simcloud", |key| &key.secret);
     vec![
         ("AWS_ENDPOINT_URL", urls.aws.clone()),
         ("AWS_ENDPOINT_URL_EC2", urls.aws.clone()),
@@ -43,8 +45,8 @@ fn of_clouds(urls: &Urls, keys: &[Credential]) -> Vec<(&'static str, String)> {
         ("AZURE_AUTHORITY_HOST", urls.azure.clone()),
         ("AZURE_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000001".to_owned()),
         ("AZURE_TENANT_ID", "00000000-0000-4000-8000-000000000002".to_owned()),
-        ("AZURE_CLIENT_ID", "00000000-0000-4000-8000-000000000003".to_owned()),
-        ("AZURE_CLIENT_SECRET", "simcloud".to_owned()),
+        ("AZURE_CLIENT_ID", client.to_owned()),
+        ("AZURE_CLIENT_SECRET", client_secret.to_owned()),
     ]
 }
 
