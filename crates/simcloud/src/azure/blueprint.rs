@@ -57,7 +57,7 @@ pub(crate) struct Draft<'a> {
 }
 
 /// Members of a profile that are told as they were given: the world does not look at them.
-const TOLD: [&str; 9] = [
+pub(crate) const TOLD: [&str; 9] = [
     "additionalCapabilities",
     "applicationProfile",
     "diagnosticsProfile",
@@ -148,7 +148,7 @@ pub(crate) fn draw(
         return Err(unsimulated("An extension"));
     }
     let Draft { group, region, zones, sizes, terms, computer, scale_set, identity } = draft;
-    let pools = sizes::pools(kernel, sizes, &zones, &terms)?;
+    let pools = sizes::pools(kernel, region, sizes, &zones, &terms)?;
     let disk = storage::read(profile, sizes, kernel.rules().extras.disk_gib_default)?;
     let os = os::read(profile, computer)?;
     let interfaces = network::read(state, region, profile)?;

@@ -11,16 +11,29 @@ pub(crate) fn text<'v>(of: &'v Value, name: &str) -> Result<Option<&'v str>, Ref
     read(of, name, Value::as_str, "It must be a text.")
 }
 
+/// Azure takes it as a text, too: Apache Libcloud's driver writes it so.
+///
 /// # Errors
 /// `InvalidParameter` for what is neither true nor false.
 pub(crate) fn flag(of: &Value, name: &str) -> Result<Option<bool>, Refusal> {
-    read(of, name, Value::as_bool, "It must be true or false.")
+    let flag = |value: &Value| match value.as_str().map(str::to_lowercase).as_deref() {
+        None => value.as_bool(),
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) => None,
+    };
+    read(of, name, flag, "It must be true or false.")
 }
 
+/// Azure takes it as a text, too.
+///
 /// # Errors
 /// `InvalidParameter` for what is no whole number, or too large.
 pub(crate) fn whole(of: &Value, name: &str) -> Result<Option<u32>, Refusal> {
-    let whole = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let whole = |value: &Value| match value.as_str() {
+        Some(text) => text.parse().ok(),
+        None => value.as_u64().and_then(|number| u32::try_from(number).ok()),
+    };
     read(of, name, whole, "It must be a whole number.")
 }
 
@@ -69,6 +82,8 @@ mod tests {
         assert_eq!((text(&body, "nothing").unwrap(), text(&json!(3), "text").unwrap()), (None, None));
         assert!(text(&body, "flag").is_err() && flag(&body, "number").is_err());
         assert_eq!((flag(&body, "flag").unwrap(), whole(&body, "number").unwrap()), (Some(true), Some(7)));
+        let texts = json!({ "flag": "True", "number": "7" });
+        assert_eq!((flag(&texts, "flag").unwrap(), whole(&texts, "number").unwrap()), (Some(true), Some(7)));
         assert!(whole(&json!({ "number": -1 }), "number").is_err());
         assert!(whole(&json!({ "number": 1_u64 << 40 }), "number").is_err());
         assert_eq!((list(&body, "list").unwrap().len(), list(&body, "none").unwrap().len()), (1, 0));

@@ -78,7 +78,7 @@ pub(crate) fn read(profile: &Value, computer: &str) -> Result<Os, Refusal> {
     let script = custom.as_ref().or(user_data.as_ref()).map_or("", |data| data.1.as_str()).to_owned();
     let told = json!({
         "adminUsername": user,
-        "linuxConfiguration": told(&os["linuxConfiguration"]),
+        "linuxConfiguration": told(&os["linuxConfiguration"])?,
         "secrets": [],
         "allowExtensionOperations": member::flag(os, "allowExtensionOperations")?.unwrap_or(true),
         "requireGuestProvisionSignal": true,
@@ -92,11 +92,12 @@ pub(crate) fn read(profile: &Value, computer: &str) -> Result<Os, Refusal> {
     })
 }
 
-fn told(linux: &Value) -> Value {
+fn told(linux: &Value) -> Result<Value, Refusal> {
     let mut told = linux.as_object().cloned().unwrap_or_default();
-    told.entry("disablePasswordAuthentication").or_insert(false.into());
-    told.entry("provisionVMAgent").or_insert(true.into());
-    told.into()
+    for (name, otherwise) in [("disablePasswordAuthentication", false), ("provisionVMAgent", true)] {
+        told.insert(name.to_owned(), member::flag(linux, name)?.unwrap_or(otherwise).into());
+    }
+    Ok(told.into())
 }
 
 /// Whether somebody can log in at all.
@@ -120,8 +121,10 @@ fn login(os: &Value, user: &str) -> Result<(), Refusal> {
             return Err(invalid("linuxConfiguration.ssh.publicKeys.keyData", message));
         }
     }
+    let no_password = member::flag(linux, "disablePasswordAuthentication")?.unwrap_or(false);
     let password = member::text(os, "adminPassword")?;
-    if let Some(password) = password {
+    // Where nobody logs in by it, it may be anything: Apache Libcloud's driver sends one beside a key.
+    if let Some(password) = password.filter(|_| !no_password) {
         let kinds: [fn(char) -> bool; 4] = [
             |c| c.is_ascii_lowercase(),
             |c| c.is_ascii_uppercase(),
@@ -136,7 +139,6 @@ fn login(os: &Value, user: &str) -> Result<(), Refusal> {
             return Err(invalid("adminPassword", message));
         }
     }
-    let no_password = member::flag(linux, "disablePasswordAuthentication")?.unwrap_or(false);
     if keys.is_empty() && (no_password || password.is_none()) {
         let message = "Authentication using either SSH or by user name and password must be enabled in Linux profile. \
                        For more information, see https://aka.ms/linuxprofile.";

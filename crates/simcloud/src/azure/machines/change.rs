@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::create::shown;
 use super::{found, item, item::Expand};
+use crate::azure::blueprint::{self, unsimulated};
 use crate::azure::error::{coded, invalid};
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
@@ -24,9 +25,8 @@ const TAKES: Duration = Duration::from_secs(2);
 
 /// Members that stay as they are as long as there is the machine. Compute API reference, "Virtual
 /// Machines - Create Or Update".
-const FIXED: [&str; 12] = [
+const FIXED: [&str; 11] = [
     "/zones/0",
-    "/properties/hardwareProfile/vmSize",
     "/properties/priority",
     "/properties/evictionPolicy",
     "/properties/osProfile/adminUsername",
@@ -37,6 +37,16 @@ const FIXED: [&str; 12] = [
     "/properties/storageProfile/imageReference/sku",
     "/properties/storageProfile/osDisk/name",
     "/properties/storageProfile/osDisk/managedDisk/id",
+];
+
+/// Members that Azure changes, and this one does not.
+const UNSIMULATED: [(&str, &str); 6] = [
+    ("/properties/hardwareProfile/vmSize", "Another size for a machine that is there"),
+    ("/properties/storageProfile/osDisk/diskSizeGB", "Another size for a machine's disk"),
+    ("/properties/storageProfile/dataDisks/0", "A data disk for a machine that is there"),
+    ("/properties/networkProfile/networkInterfaces/0/id", "Another network interface for a machine"),
+    ("/properties/networkProfile/networkInterfaces/1", "A machine with more than one network interface"),
+    ("/properties/billingProfile/maxPrice", "Another highest price for a machine that is there"),
 ];
 
 const DISK: &str = "/properties/storageProfile/osDisk/deleteOption";
@@ -78,18 +88,16 @@ pub(super) fn again(
     let found = Found::Made(Box::new(view.clone()));
     let told = item::machine(kernel, &state.launched, &found, Expand::default()).unwrap_or_default();
     let changed = FIXED.into_iter().find(|at| differs(request.body, &told, at));
+    if let Some((_, what)) = UNSIMULATED.into_iter().find(|(at, _)| differs(request.body, &told, at)) {
+        return Err(unsimulated(what));
+    }
     if let Some(at) = changed {
-        if at.ends_with("vmSize") {
-            return Err(coded(
-                501,
-                "NotImplemented",
-                "Another size for a machine that is there is not simulated.",
-            ));
-        }
         let name = at.trim_start_matches("/properties/").replace('/', ".");
         let message = format!("Changing property '{name}' is not allowed.");
         return Err(coded(409, "PropertyChangeNotAllowed", message));
     }
+    let many = kernel.lots[view.launch as usize].count > 1;
+    change_told(state, view, request.body, &told, many)?;
     change_options(kernel, state, view, request.body)?;
     if let Some(tags) = tags {
         kernel.retag(&view.id, |own| own.clone_from(&tags));
@@ -104,12 +112,37 @@ pub(super) fn again(
 fn differs(body: &Value, told: &Value, at: &str) -> bool {
     let wanted = body.pointer(at).filter(|wanted| !wanted.is_null());
     let (Some(wanted), own) = (wanted, told.pointer(at)) else { return false };
+    if let (Some(wanted), Some(own)) = (wanted.as_f64(), own.and_then(Value::as_f64)) {
+        return (wanted - own).abs() > f64::EPSILON;
+    }
     match (wanted.as_str(), own.and_then(Value::as_str)) {
         (Some(wanted), Some(own)) => !wanted.eq_ignore_ascii_case(own),
         // What nobody said is regular.
         (Some(wanted), None) if at.ends_with("priority") => !wanted.eq_ignore_ascii_case("Regular"),
         _ => own != Some(wanted),
     }
+}
+
+/// What is only told.
+fn change_told(
+    state: &mut State,
+    view: &MachineView,
+    body: &Value,
+    told: &Value,
+    many: bool,
+) -> Result<(), Refusal> {
+    let new = |name: &str| {
+        let wanted = body["properties"].get(name).filter(|wanted| !wanted.is_null())?;
+        (told["properties"].get(name) != Some(wanted)).then(|| (name.to_owned(), wanted.clone()))
+    };
+    let new: Vec<(String, Value)> = blueprint::TOLD.into_iter().filter_map(new).collect();
+    if many && !new.is_empty() {
+        return Err(unsimulated("A change of one machine of many that were made together"));
+    }
+    if !new.is_empty() {
+        state.launched.change(view.launch, |details| details.told.extend(new));
+    }
+    Ok(())
 }
 
 /// What becomes of the disk and the interface when the machine is deleted.
@@ -128,9 +161,7 @@ fn change_options(
         return Ok(());
     }
     if lot.count > 1 {
-        let message =
-            "Another deleteOption for one machine of many that were made together is not simulated.";
-        return Err(coded(501, "NotImplemented", message));
+        return Err(unsimulated("Another deleteOption for one machine of many that were made together"));
     }
     lot.spec.goes = Some(goes);
     state.launched.change(view.launch, |details| {

@@ -195,10 +195,15 @@ fn the_same_put_changes_nothing_and_another_machine_is_refused() {
         ("/properties/osProfile/adminUsername", json!("ada"), (409, "PropertyChangeNotAllowed")),
         ("/properties/storageProfile/imageReference/sku", json!("13"), (409, "PropertyChangeNotAllowed")),
         ("/properties/hardwareProfile/vmSize", json!("Standard_D4s_v5"), (501, "NotImplemented")),
+        ("/properties/storageProfile/dataDisks", json!([{ "lun": 0 }]), (501, "NotImplemented")),
         ("/location", json!("westus2"), (409, "InvalidResourceLocation")),
     ] {
         let mut body = regular("Detach");
-        *body.pointer_mut(at).unwrap() = value;
+        let (of, member) = at.rsplit_once('/').unwrap();
+        match body.pointer_mut(of).unwrap() {
+            Value::Array(items) => items[0] = value,
+            members => members[member] = value,
+        }
         let refused = trial.refusal("PUT", ONE, body);
         assert_eq!((refused.0, refused.1.as_str()), wanted, "{at}");
     }
@@ -211,8 +216,12 @@ fn the_same_put_changes_nothing_and_another_machine_is_refused() {
     let told = trial.done("PUT", ONE, shown);
     assert_eq!(told["tags"], json!({ "skyfleet-owner": "ada", "team": "search" }));
     assert_eq!(told["properties"]["storageProfile"]["osDisk"]["deleteOption"], "Delete");
-    let told = trial.done("PATCH", ONE, json!({ "tags": { "skyfleet-owner": "ada" } }));
-    assert_eq!(told["tags"], json!({ "skyfleet-owner": "ada" }));
+    let change = json!({ "tags": { "skyfleet-owner": "ada" }, "properties": { "licenseType": "RHEL_BYOS" } });
+    let told = trial.done("PATCH", ONE, change);
+    assert_eq!(
+        (&told["tags"], &told["properties"]["licenseType"]),
+        (&json!({ "skyfleet-owner": "ada" }), &json!("RHEL_BYOS"))
+    );
     trial.done("DELETE", ONE, Value::Null);
     assert_eq!(trial.live("ada"), 1, "the address alone");
     end(&trial);
