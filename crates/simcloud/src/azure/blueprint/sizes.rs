@@ -78,20 +78,26 @@ pub(crate) fn named(kernel: &Kernel, region: &Region, name: &str) -> Result<Arc<
     if offers.any(|offer| offer.region == *region && offer.instance_type.name == size.name) {
         return Ok(size.clone());
     }
+    Err(not_available(size, region.as_str()))
+}
+
+fn not_available(size: &InstanceType, region: &str) -> Refusal {
     let message = format!(
         "The requested VM size for resource '{}' is currently not available in location '{region}'. Please try \
          another size or deploy to a different location or different zone.",
         size.name
     );
-    Err(coded(409, "SkuNotAvailable", message))
+    coded(409, "SkuNotAvailable", message)
 }
 
 /// The pools of sizes in zones: those of the first size first.
 ///
 /// # Errors
-/// `AzureSpotIsNotSupportedForThisVMSize` for a size that is never spot.
+/// `AzureSpotIsNotSupportedForThisVMSize` for a size that is never spot, `SkuNotAvailable` where none
+/// of them is sold.
 pub(crate) fn pools(
     kernel: &Kernel,
+    region: &Region,
     sizes: &[Arc<InstanceType>],
     zones: &Zones,
     terms: &Terms,
@@ -115,5 +121,8 @@ pub(crate) fn pools(
             }
         }
     }
-    Ok(pools)
+    match sizes.first().filter(|_| pools.is_empty()) {
+        Some(size) => Err(not_available(size, region.as_str())),
+        None => Ok(pools),
+    }
 }

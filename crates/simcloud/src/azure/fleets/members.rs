@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 use skyfleet_core::{OfferId, Timestamp};
 
+use super::request::Mode;
 use super::{Failure, Fleet, KIND};
 use crate::azure::blueprint::sizes::number;
+use crate::azure::blueprint::unsimulated;
 use crate::azure::error::coded;
 use crate::azure::machines;
 use crate::azure::purchase::{herd, priority};
@@ -94,8 +96,15 @@ fn one(id: &str, offer: &OfferId, zonal: bool, (status, error): (&str, Option<Va
     shown
 }
 
-/// The scale sets behind a managed fleet: there are none here, its machines stand by themselves.
+/// The scale sets behind a fleet. One in launch mode has none; the machines of a managed one stand by
+/// themselves here.
 pub(crate) fn scale_sets(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |_, state| made::found(state, request, KIND).map(drop))?;
+    request.look("global", |_, state| {
+        let made = made::found(state, request, KIND)?;
+        match state.fleets.get(&made.id.key()).is_some_and(|fleet| fleet.mode == Mode::Managed) {
+            true => Err(unsimulated("A scale set behind a managed fleet")),
+            false => Ok(()),
+        }
+    })?;
     Answer::ok(&json!({ "value": [] }))
 }

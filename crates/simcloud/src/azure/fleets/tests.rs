@@ -154,6 +154,25 @@ fn machines_without_room_fail_late_each_with_its_reason() {
 }
 
 #[test]
+fn a_size_that_a_zone_does_not_have_is_overconstrained() {
+    let trial = trial();
+    let mut body = regular(1);
+    body["zones"] = json!(["3"]);
+    body["properties"]["vmSizesProfile"] = json!([{ "name": "Standard_NC24ads_A100_v4" }]);
+    let said = put(&trial, body);
+    let told = outcome(&trial, &said);
+    assert_eq!(
+        (&told["status"], &told["error"]["code"]),
+        (&json!("Failed"), &json!("OverconstrainedZonalAllocationRequest"))
+    );
+    let sets = format!("{FLEET}/virtualMachineScaleSets");
+    assert_eq!(trial.names(&sets).len(), 0);
+    trial.done("DELETE", FLEET, Value::Null);
+    put(&trial, managed(1));
+    assert_eq!(trial.refusal("GET", &sets, Value::Null), (501, "NotImplemented".to_owned()));
+}
+
+#[test]
 fn a_fleet_without_one_machine_has_failed() {
     let trial = trial();
     room(&trial, "eastus-1", "all", 0);
