@@ -4,7 +4,8 @@ use crate::azure::network::{addresses, interfaces, networks, security_groups, se
 use crate::azure::request::{Answer, Request};
 use crate::azure::{
     activity_log, bulk_deletes, disks, fleets, groups, inventory, machines, operation, permissions,
-    placement_scores, providers, resource_graph, retail_prices, scale_sets, skus, subscriptions, tags, usages,
+    placement_scores, providers, resource_graph, retail_prices, scale_sets, skus, subscriptions, tags,
+    usages,
 };
 use crate::method::{self, Case, Values};
 use crate::refusal::Refusal;

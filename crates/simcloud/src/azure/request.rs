@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub(crate) struct Request<'a> {
     path: Values,
     /// The body; null when there is none.
     pub(crate) body: &'a Value,
+    /// Where its call of the world went, for the rate limits.
+    region: RefCell<String>,
 }
 
 /// What a request says beside its path and its body.
@@ -83,7 +86,7 @@ impl<'a> Request<'a> {
         path: Values,
         body: &'a Value,
     ) -> Self {
-        Self { face, method, head, path, body }
+        Self { face, method, head, path, body, region: RefCell::default() }
     }
 
     /// A parameter of the path; the method's template has it, or this is empty.
@@ -100,6 +103,18 @@ impl<'a> Request<'a> {
         self.head.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Where its call of the world went: the region whose rate limits it drew on.
+    pub(crate) fn went_to(&self) -> String {
+        self.region.borrow().clone()
+    }
+
+    /// The region of a name in any form, noted.
+    fn goes_to(&self, region: &str) -> String {
+        let region = region.replace(' ', "").to_lowercase();
+        self.region.replace(region.clone());
+        region
+    }
+
     /// The one call of the world that a method makes that only looks. `region` is where it goes, for
     /// the rate limits; `global` where that is nowhere.
     ///
@@ -110,7 +125,7 @@ impl<'a> Request<'a> {
         region: &str,
         act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.call(Call::read(self.method, region), act)
+        self.call(Call::read(self.method, &self.goes_to(region)), act)
     }
 
     /// The one call of the world that a method makes that changes something. `resources` is how many
@@ -124,7 +139,7 @@ impl<'a> Request<'a> {
         resources: u32,
         act: impl FnOnce(&mut Kernel, &mut State) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        self.call(Call::write(self.method, region, resources), |kernel, state| {
+        self.call(Call::write(self.method, &self.goes_to(region), resources), |kernel, state| {
             if self.method.ends_with(".PUT") {
                 providers::registered(kernel, state, self)?;
             }

@@ -9,12 +9,23 @@ use crate::azure::{Answer, Request, subscriptions};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 
-pub(crate) const METHODS: &[Method] = &[Method {
-    id: "skus.LIST",
-    verb: "GET",
-    path: "subscriptions/{subscription}/providers/Microsoft.Compute/skus",
-    answer: list,
-}];
+pub(crate) const METHODS: &[Method] = &[
+    Method {
+        id: "skus.LIST",
+        verb: "GET",
+        path: "subscriptions/{subscription}/providers/Microsoft.Compute/skus",
+        answer: list,
+    },
+    Method {
+        id: "vmSizes.LIST",
+        verb: "GET",
+        path: "subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/vmSizes",
+        answer: sizes,
+    },
+];
+
+/// How many data disks a size takes at most. Ours: two for each vCPU, as most sizes do.
+const DISKS: (u32, u32) = (2, 64);
 
 /// The only filter that there is: `location eq 'eastus'`. Compute API reference, "Resource Skus -
 /// List".
@@ -33,6 +44,33 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
         Ok(regions.iter().flat_map(|region| in_region(kernel, region)).collect())
     })?;
     Answer::ok(&json!({ "value": shown }))
+}
+
+/// The same in short, as older programs ask for it. Compute API reference, "Virtual Machine Sizes -
+/// List".
+fn sizes(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let shown: Vec<Value> = request.look(request.part("location"), |kernel, _| {
+        let region = subscriptions::region_of(kernel, request)?;
+        let catalog = kernel.catalog();
+        let sold = |spec: &&InstanceType| {
+            let mut offers = catalog.offers().iter();
+            offers.any(|offer| offer.region == region && offer.instance_type.name == spec.name)
+        };
+        let sizes = catalog.instance_types().map(|spec| &**spec).filter(sold);
+        Ok(sizes.map(|spec| in_short(spec)).collect())
+    })?;
+    Answer::ok(&json!({ "value": shown }))
+}
+
+fn in_short(spec: &InstanceType) -> Value {
+    json!({
+        "name": spec.name,
+        "numberOfCores": spec.vcpus,
+        "memoryInMB": spec.memory_mib,
+        "osDiskSizeInMB": 1_047_552,
+        "resourceDiskSizeInMB": spec.local_ssd_gib * 1_024,
+        "maxDataDiskCount": (spec.vcpus * DISKS.0).min(DISKS.1),
+    })
 }
 
 fn location(filter: &str) -> Option<&str> {
@@ -126,6 +164,9 @@ mod tests {
         trial.fault(json!({ "kind": "sku-restriction", "cloud": "azure", "region": "eastus",
             "instance_type": "Standard_D2s_v5", "on": true }));
         assert_eq!(find()["restrictions"][0]["reasonCode"], "NotAvailableForSubscription");
+        let short = trial.get("/providers/Microsoft.Compute/locations/eastus/vmSizes")["value"].clone();
+        let short = short.as_array().unwrap().iter().find(|size| size["name"] == "Standard_D2s_v5").unwrap();
+        assert_eq!((&short["numberOfCores"], &short["memoryInMB"]), (&json!(2), &json!(8_192)));
         assert_eq!(
             trial.refusal("GET", "/providers/Microsoft.Compute/skus?$filter=name eq 'x'", Value::Null).0,
             400

@@ -87,7 +87,7 @@ impl Front {
         };
         let request = azure::Request::new(&self.face, method.id, &head, values, &body);
         let reply = match (method.answer)(&request) {
-            Ok(answer) => Reply::Whole(self.whole(answer, method.id)),
+            Ok(answer) => Reply::Whole(self.whole(answer, method.id, &request.went_to())),
             Err(refusal) => self.refuse(refusal),
         };
         (reply, self.face.world.latency(method.id))
@@ -131,7 +131,9 @@ impl Front {
                 }),
             )));
         }
-        if !path.ends_with("/oauth2/v2.0/token") || parts.method != "POST" {
+        // Older programs ask by the first version, which says until when as well as how long.
+        let first = path.ends_with("/oauth2/token");
+        if !(first || path.ends_with("/oauth2/v2.0/token")) || parts.method != "POST" {
             return None;
         }
         let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
@@ -146,16 +148,23 @@ impl Front {
             });
             return Some(Reply::Whole(json_response(StatusCode::UNAUTHORIZED, &refused)));
         }
-        let given = json!({
+        let mut given = json!({
             "token_type": "Bearer",
             "expires_in": TOKEN_S,
             "ext_expires_in": TOKEN_S,
             "access_token": token_of(&id, secret),
         });
+        if first {
+            let now = self.face.world.look(|kernel| kernel.now().as_second());
+            given["expires_in"] = TOKEN_S.to_string().into();
+            given["expires_on"] = now.saturating_add_unsigned(TOKEN_S).to_string().into();
+            given["not_before"] = now.to_string().into();
+            given["resource"] = text("resource").into();
+        }
         Some(Reply::Whole(json_response(StatusCode::OK, &given)))
     }
 
-    fn whole(&self, answer: Answer, method: &str) -> Response {
+    fn whole(&self, answer: Answer, method: &str, region: &str) -> Response {
         let code = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = match answer.body {
             Some(body) => written(code, body),
@@ -165,9 +174,13 @@ impl Front {
                 response
             }
         };
-        let left = self.face.world.look(|kernel| kernel.limits.remaining(method, "global", kernel.now()));
-        for (limit, left) in left.iter().filter(|(limit, _)| limit.starts_with("subscription")) {
-            set(&mut response, &format!("x-ms-ratelimit-remaining-{limit}"), &left.to_string());
+        let left = self.face.world.look(|kernel| kernel.limits.remaining(method, region, kernel.now()));
+        for (limit, left) in left {
+            if limit.starts_with("subscription") {
+                set(&mut response, &format!("x-ms-ratelimit-remaining-{limit}"), &left.to_string());
+            } else if limit.starts_with("Microsoft.Compute/") {
+                set(&mut response, "x-ms-ratelimit-remaining-resource", &format!("{limit};{left}"));
+            }
         }
         for (name, value) in &answer.headers {
             set(&mut response, name, value);

@@ -164,7 +164,7 @@ fn prices(kernel: &Kernel, offer: &OfferId, licence: i64) -> Value {
 /// The share of machines that are evicted in an hour, in hundredths: made up around what the size is
 /// like, the same in every world.
 fn evictions(kernel: &Kernel, region: &Region, size: &InstanceType) -> &'static str {
-    let chance = fingerprint(&[size.name.as_str(), region.as_str(), "evictions"]) % 2 == 0;
+    let chance = fingerprint(&[size.name.as_str(), region.as_str(), "evictions"]).is_multiple_of(2);
     match (kernel.catalog().scarcity(size.name.as_str()), chance) {
         (Scarcity::Plenty, _) => "0-5",
         (Scarcity::Tight, true) => "5-10",

@@ -73,7 +73,7 @@ pub(super) fn listed(
     let now = kernel.now();
     let moved =
         (market == Market::Spot).then(|| kernel.price_changes(&offer, now, now)).into_iter().flatten();
-    let since = moved.map(|(since, _)| since).last();
+    let since = moved.map(|(since, _)| since).next_back();
     let always = Timestamp::from_second(LISTED_S).unwrap_or_default();
     Some(Listed { price, since: since.unwrap_or(always) })
 }

@@ -22,6 +22,8 @@ def shop():
     abilities = {ability.name: ability.value for ability in sizes[SIZE].capabilities}
     sim.expect(abilities["vCPUs"] == "2" and abilities["MemoryGB"] == "8", f"{abilities}")
     sim.expect(sizes[SIZE].location_info[0].zones == ["1", "2", "3"], f"{sizes[SIZE].location_info}")
+    short = {size.name: size for size in COMPUTE.virtual_machine_sizes.list(REGION)}
+    sim.expect(short[SIZE].number_of_cores == 2 and short[SIZE].memory_in_mb == 8192, f"{short[SIZE]}")
     quotas = {usage.name.value: usage for usage in COMPUTE.usage.list(REGION)}
     sim.expect(quotas["lowPriorityCores"].current_value == 0 < quotas["cores"].limit, f"{quotas.keys()}")
     names = {provider.namespace: provider for provider in RESOURCES.providers.list()}

@@ -73,6 +73,11 @@ def limits():
     started = sim.now()
     sim.expect(list(RESOURCES.resource_groups.list()) == [], "there are groups")
     sim.expect(sim.now() > started, "the client did not wait")
+    # Compute counts behind Resource Manager.
+    sim.advance(60)
+    lists = [sim.raw("GET", "/providers/Microsoft.Compute/virtualMachines") for _ in range(2)]
+    left = [answer.headers["x-ms-ratelimit-remaining-resource"] for answer in lists]
+    sim.expect(left == ["Microsoft.Compute/HighCostGet;899", "Microsoft.Compute/HighCostGet;898"], f"{left}")
     # Writes have a bucket of their own, and the service's is behind that of Resource Manager.
     site.group(GROUP)
     for _ in range(15):
