@@ -11,8 +11,8 @@ from libcloud.compute.drivers import azure_arm
 from libcloud.compute.types import NodeState
 from libcloud.http import LibcloudConnection
 
+import estate
 import sim
-import site_ as site
 
 GROUP = "life"
 
@@ -37,14 +37,16 @@ class Driver(azure_arm.AzureNodeDriver):
 
 def driver(secret=sim.SECRET):
     """The driver with a client's secret."""
-    return Driver(sim.TENANT, sim.SUBSCRIPTION, sim.CLIENT, secret, region=site.REGION)
+    return Driver(sim.TENANT, sim.SUBSCRIPTION, sim.CLIENT, secret, region=estate.REGION)
 
 
 def life(cloud):
     places = {place.id for place in cloud.list_locations()}
     sim.expect({"eastus", "westus2"} <= places, f"the locations are {places}")
     sizes = {size.id: size for size in cloud.list_sizes()}
-    sim.expect((sizes[site.SIZE].ram, sizes[site.SIZE].extra["numberOfCores"]) == (8192, 2), f"{sizes[site.SIZE]}")
+    sim.expect(
+        (sizes[estate.SIZE].ram, sizes[estate.SIZE].extra["numberOfCores"]) == (8192, 2), f"{sizes[estate.SIZE]}"
+    )
     sim.expect([group.name for group in cloud.ex_list_resource_groups()] == [GROUP], "there are other groups")
     (network,) = cloud.ex_list_networks()
     (subnet,) = cloud.ex_list_subnets(network)
@@ -56,12 +58,12 @@ def life(cloud):
     nic = cloud.ex_create_network_interface("nic", subnet, GROUP, public_ip=door)
     sim.expect([one.name for one in cloud.ex_list_nics(GROUP)] == ["nic"], "there are other interfaces")
 
-    image = azure_arm.AzureImage("latest", "server", "ubuntu-24_04-lts", "Canonical", site.REGION, cloud)
+    image = azure_arm.AzureImage("latest", "server", "ubuntu-24_04-lts", "Canonical", estate.REGION, cloud)
     node = cloud.create_node(
         "one",
-        sizes[site.SIZE],
+        sizes[estate.SIZE],
         image,
-        NodeAuthSSHKey(site.KEY),
+        NodeAuthSSHKey(estate.KEY),
         ex_resource_group=GROUP,
         ex_use_managed_disks=True,
         ex_nic=nic,
@@ -87,7 +89,7 @@ def life(cloud):
     cloud.ex_create_tags(node.id, {"role": "head"})
     sim.expect(cloud.list_nodes()[0].extra["tags"]["role"] == "head", "the tag is not there")
 
-    place = next(place for place in cloud.list_locations() if place.id == site.REGION)
+    place = next(place for place in cloud.list_locations() if place.id == estate.REGION)
     data = cloud.create_volume(20, "data", location=place, ex_resource_group=GROUP)
     sim.expect(data.size == 20, f"{data}")
     sim.expect(cloud.destroy_volume(data), "the disk stays")
@@ -109,12 +111,12 @@ def strangers():
 
 
 azure_arm.time = SimpleNamespace(time=time.time, sleep=sim.advance)
-site.site(GROUP)
+estate.site(GROUP)
 strangers()
 try:
     life(driver())
 except BaseHTTPError as refusal:
     raise AssertionError(f"{refusal.code} {refusal.message}") from refusal
-site.made(site.RESOURCES.resource_groups.begin_delete(GROUP))
+estate.made(estate.RESOURCES.resource_groups.begin_delete(GROUP))
 sim.nothing_is_left()
 sim.done("a life by Libcloud on Azure")

@@ -5,11 +5,12 @@ import base64
 import os
 from email.utils import parsedate_to_datetime
 
-import sim
-import site_ as site
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ManagedIdentityCredential
-from site_ import COMPUTE, NETWORK, REGION, RESOURCES, SIZE, made
+
+import estate
+import sim
+from estate import COMPUTE, NETWORK, REGION, RESOURCES, SIZE, made
 
 GROUP = "here"
 API = {"api-version": "2021-02-01"}
@@ -18,7 +19,9 @@ TRUE = {"Metadata": "true"}
 
 def id_of(name):
     """The id of a machine."""
-    return f"/subscriptions/{sim.SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Compute/virtualMachines/{name}"
+    return (
+        f"/subscriptions/{sim.SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.Compute/virtualMachines/{name}"
+    )
 
 
 def ask(path, name="here", headers=TRUE, verb="GET", body=None, **params):
@@ -34,13 +37,13 @@ def leaf(path):
 
 def begin():
     """A spot machine with an identity, and a plain one without."""
-    subnet = site.site(GROUP)
+    subnet = estate.site(GROUP)
     spot = {"priority": "Spot", "evictionPolicy": "Delete", "userData": base64.b64encode(b"hello").decode()}
     for name, properties, more in [("here", spot, {"identity": {"type": "SystemAssigned"}}), ("there", {}, {})]:
         address = {"name": "ip", "properties": {"subnet": {"id": subnet}}}
         nic = {"location": REGION, "properties": {"ipConfigurations": [address]}}
         nic = made(NETWORK.network_interfaces.begin_create_or_update(GROUP, name, nic))
-        body = {**site.machine(nic.id, **properties), **more}
+        body = {**estate.machine(nic.id, **properties), **more}
         made(COMPUTE.virtual_machines.begin_create_or_update(GROUP, name, body))
     sim.advance(300)
     return COMPUTE.virtual_machines.get(GROUP, "here")
@@ -75,10 +78,12 @@ def facts(machine):
     sim.expect(found == told, f"{found}")
     sim.expect(compute["tagsList"] == [{"name": "fleet", "value": "life"}], f"{compute['tagsList']}")
     sim.expect(base64.b64decode(leaf("compute/userData")) == b"hello", "other user data")
-    sim.expect(compute["publicKeys"][0]["keyData"] == site.KEY, f"{compute['publicKeys']}")
-    sim.expect(compute["sku"] == site.IMAGE["sku"], f"another image: {compute['sku']}")
+    sim.expect(compute["publicKeys"][0]["keyData"] == estate.KEY, f"{compute['publicKeys']}")
+    sim.expect(compute["sku"] == estate.IMAGE["sku"], f"another image: {compute['sku']}")
     nic = NETWORK.network_interfaces.get(GROUP, "here").ip_configurations[0]
-    sim.expect(leaf("network/interface/0/ipv4/ipAddress/0/privateIpAddress") == nic.private_ip_address, "another address")
+    sim.expect(
+        leaf("network/interface/0/ipv4/ipAddress/0/privateIpAddress") == nic.private_ip_address, "another address"
+    )
     sim.expect("compute/" in ask("instance", format="text").text.split(), "the list has no compute/")
     document = base64.b64decode(ask("attested/document", nonce="42").json()["signature"])
     sim.expect(machine.vm_id.encode() in document and b'"nonce":"42"' in document, f"{document}")

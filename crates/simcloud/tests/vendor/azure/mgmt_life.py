@@ -2,10 +2,10 @@
 interface of its own, a fleet, what is left behind, tags, Resource Graph, and the end. Where the clients wait, the
 world's clock moves."""
 
+import estate
 import sim
-import site_ as site
 import walker
-from site_ import COMPUTE, FLEETS, NETWORK, REGION, RESOURCES, SIZE, made
+from estate import COMPUTE, FLEETS, NETWORK, REGION, RESOURCES, SIZE, made
 
 GROUP = "life"
 
@@ -41,9 +41,7 @@ def shop():
 def prices():
     """What it costs, and how likely it is to be had."""
     wanted = f"armRegionName eq '{REGION}' and armSkuName eq '{SIZE}' and priceType eq 'Consumption'"
-    page = sim.raw(
-        "GET", "//api/retail/prices", version="2023-01-01-preview", token="", **{"$filter": wanted}
-    ).json()
+    page = sim.raw("GET", "//api/retail/prices", version="2023-01-01-preview", token="", **{"$filter": wanted}).json()
     linux = [item for item in page["Items"] if "Windows" not in item["productName"]]
     by_meter = {item["meterName"]: item["retailPrice"] for item in linux}
     sim.expect(0 < by_meter["D2s v5 Spot"] < by_meter["D2s v5"], f"{by_meter}")
@@ -58,7 +56,7 @@ def prices():
     scores = sim.raw("POST", f"{path}/generate", asked, version="2025-06-05").json()["placementScores"]
     sim.expect([score["availabilityZone"] for score in scores] == ["1", "2", "3"], f"{scores}")
     sim.expect(all(score["score"] == "High" and score["isQuotaAvailable"] for score in scores), f"{scores}")
-    rates = site.graph(
+    rates = estate.graph(
         "SpotResources | where type =~ 'microsoft.compute/skuspotevictionrate/location' "
         f"| where sku.name in~ ('{SIZE}') | where location in~ ('{REGION}') "
         "| project skuName = tostring(sku.name), location, spotEvictionRate = tostring(properties.evictionRate)"
@@ -69,16 +67,18 @@ def prices():
 def ground():
     """A group and its network; answers the subnet's id."""
     sim.expect(not RESOURCES.resource_groups.check_existence(GROUP), "the group is there before it is made")
-    subnet = site.site(GROUP)
+    subnet = estate.site(GROUP)
     sim.expect(RESOURCES.resource_groups.check_existence(GROUP.upper()), "the group is not there")
     told = RESOURCES.resource_groups.update(GROUP, {"tags": {"fleet": "life", "of": "checks"}})
-    sim.expect(told.tags == {"fleet": "life", "of": "checks"} and told.properties.provisioning_state == "Succeeded", f"{told}")
+    sim.expect(
+        told.tags == {"fleet": "life", "of": "checks"} and told.properties.provisioning_state == "Succeeded", f"{told}"
+    )
     found = RESOURCES.resource_groups.list(filter="tagName eq 'of' and tagValue eq 'checks'")
     sim.expect([group.name for group in found] == [GROUP], "the group is not found by its tag")
     sim.expect(RESOURCES.resource_groups.get(GROUP).location == REGION, "the group is elsewhere")
 
     rules = NETWORK.security_rules
-    made(rules.begin_create_or_update(GROUP, "guard", "ssh", site.rule("ssh", 100, 22)))
+    made(rules.begin_create_or_update(GROUP, "guard", "ssh", estate.rule("ssh", 100, 22)))
     sim.expect(rules.get(GROUP, "guard", "ssh").destination_port_range == "22", "the rule is another one")
     sim.expect({rule.name for rule in rules.list(GROUP, "guard")} == {"ssh", "web"}, "the rules are others")
     made(rules.begin_delete(GROUP, "guard", "web"))
@@ -128,7 +128,11 @@ def interface(subnet):
 
 def disks():
     """A disk that no machine has."""
-    disk = {"location": REGION, "zones": ["1"], "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 64}}
+    disk = {
+        "location": REGION,
+        "zones": ["1"],
+        "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 64},
+    }
     disk = made(COMPUTE.disks.begin_create_or_update(GROUP, "data", disk))
     sim.expect(disk.disk_state == "Unattached" and disk.disk_size_gb == 64, f"{disk}")
     disk = made(COMPUTE.disks.begin_update(GROUP, "data", {"tags": {"fleet": "life"}}))
@@ -138,31 +142,31 @@ def disks():
 def machine(nic):
     """One machine through all of its states."""
     machines = COMPUTE.virtual_machines
-    one = made(machines.begin_create_or_update(GROUP, "one", site.machine(nic, userData="aGVsbG8=")))
+    one = made(machines.begin_create_or_update(GROUP, "one", estate.machine(nic, userData="aGVsbG8=")))
     sim.expect(one.provisioning_state == "Succeeded" and one.vm_id and one.zones == ["1"], f"{one}")
     sim.expect(one.hardware_profile.vm_size == SIZE, f"{one.hardware_profile}")
     view = machines.get(GROUP, "one", expand="instanceView").instance_view
-    sim.expect(site.power(view) == "running", f"{view}")
+    sim.expect(estate.power(view) == "running", f"{view}")
     sim.expect(machines.get(GROUP, "one", expand="userData").user_data == "aGVsbG8=", "the user data is another one")
     sim.expect(NETWORK.network_interfaces.get(GROUP, "nic").virtual_machine.id == one.id, "the interface is free")
     disk = COMPUTE.disks.get(GROUP, one.storage_profile.os_disk.name)
     sim.expect(disk.disk_state == "Attached" and disk.managed_by == one.id, f"{disk}")
-    for end, begin, state in (
-        ("stopped", machines.begin_power_off, None),
-        ("running", machines.begin_start, None),
-        ("running", machines.begin_restart, None),
-        ("deallocated", machines.begin_deallocate, None),
+    for end, begin in (
+        ("stopped", machines.begin_power_off),
+        ("running", machines.begin_start),
+        ("running", machines.begin_restart),
+        ("deallocated", machines.begin_deallocate),
     ):
         made(begin(GROUP, "one"))
         view = machines.instance_view(GROUP, "one")
-        sim.expect(site.power(view) == end, f"it is {site.power(view)}, not {end}")
+        sim.expect(estate.power(view) == end, f"it is {estate.power(view)}, not {end}")
     made(machines.begin_start(GROUP, "one"))
     told = made(machines.begin_update(GROUP, "one", {"tags": {"fleet": "life", "a": "b"}}))
     sim.expect(told.tags == {"fleet": "life", "a": "b"}, f"{told.tags}")
     for listed in (machines.list(GROUP), machines.list_all(), machines.list_by_location(REGION)):
         sim.expect([found.name for found in listed] == ["one"], "a list has other machines")
     (short,) = machines.list_all(status_only="true")
-    sim.expect(site.power(short.instance_view) == "running", f"{short}")
+    sim.expect(estate.power(short.instance_view) == "running", f"{short}")
     sim.refused(400, "NicInUse", NETWORK.network_interfaces.begin_delete, GROUP, "nic")
     return one
 
@@ -173,10 +177,10 @@ def evicted(subnet):
         "priority": "Spot",
         "evictionPolicy": "Delete",
         "billingProfile": {"maxPrice": -1},
-        "networkProfile": site.profile(subnet)["networkProfile"],
+        "networkProfile": estate.profile(subnet)["networkProfile"],
     }
     machines = COMPUTE.virtual_machines
-    made(machines.begin_create_or_update(GROUP, "spot", site.machine("", **spot)))
+    made(machines.begin_create_or_update(GROUP, "spot", estate.machine("", **spot)))
     (nic,) = [nic for nic in NETWORK.network_interfaces.list(GROUP) if nic.name != "nic"]
     sim.expect(nic.virtual_machine.id.endswith("/virtualMachines/spot"), f"{nic}")
     sim.expect(NETWORK.network_interfaces.get(GROUP, nic.name).id == nic.id, "the interface is another one")
@@ -186,7 +190,9 @@ def evicted(subnet):
     sim.expect([nic.name for nic in NETWORK.network_interfaces.list(GROUP)] == ["nic"], "an interface is left")
     since = "eventTimestamp ge '2027-01-01T00:00:00Z'"
     path = "/providers/Microsoft.Insights/eventtypes/management/values"
-    log = sim.raw("GET", path, version="2015-04-01", **{"$filter": f"{since} and resourceGroupName eq '{GROUP}'"}).json()
+    log = sim.raw(
+        "GET", path, version="2015-04-01", **{"$filter": f"{since} and resourceGroupName eq '{GROUP}'"}
+    ).json()
     names = [entry["operationName"]["value"] for entry in log["value"]]
     sim.expect("Microsoft.Compute/virtualMachines/evictSpotVM/action" in names, f"the log has {names}")
 
@@ -207,7 +213,7 @@ def fleet(subnet):
                 "evictionPolicy": "Delete",
             },
             "vmSizesProfile": [{"name": SIZE}, {"name": "Standard_D2as_v5"}],
-            "computeProfile": {"baseVirtualMachineProfile": site.profile(subnet)},
+            "computeProfile": {"baseVirtualMachineProfile": estate.profile(subnet)},
         },
     }
     many = made(FLEETS.fleets.begin_create_or_update(GROUP, "many", body))
@@ -227,7 +233,7 @@ def fleet(subnet):
 
 def scale_set(subnet):
     """A scale set in flexible orchestration: ten machines, three fewer, four more, one singly."""
-    network = site.profile(subnet)
+    network = estate.profile(subnet)
     interface = network["networkProfile"]["networkInterfaceConfigurations"][0]
     interface["properties"]["networkSecurityGroup"] = {"id": NETWORK.network_security_groups.get(GROUP, "guard").id}
     body = {
@@ -272,13 +278,13 @@ def scale_set(subnet):
 
 def known(machines):
     """What Resource Manager and Resource Graph know of all that, by its tag."""
-    rows = site.graph(
+    rows = estate.graph(
         "Resources | where type =~ 'Microsoft.Compute/virtualMachines' and tags['fleet'] == 'life' "
         "| project id, name, power = tostring(properties.extended.instanceView.powerState.code) | order by name asc"
     )
     sim.expect(len(rows) == len(machines) + 1, f"Resource Graph knows {len(rows)} machines")
     sim.expect({row["power"] for row in rows} == {"PowerState/running"}, f"{rows}")
-    containers = site.graph("ResourceContainers | where tags.of == 'checks' | project name")
+    containers = estate.graph("ResourceContainers | where tags.of == 'checks' | project name")
     sim.expect(containers == [{"name": GROUP}], f"{containers}")
     tagged = list(RESOURCES.resources.list(filter="tagName eq 'fleet' and tagValue eq 'life'"))
     inside = list(RESOURCES.resources.list_by_resource_group(GROUP))
@@ -287,7 +293,9 @@ def known(machines):
     sim.expect({"microsoft.compute/disks", "microsoft.network/networkinterfaces"} <= kinds, f"{kinds}")
     tags = RESOURCES.tags
     merged = made(tags.begin_update_at_scope(machines[0], {"operation": "Merge", "properties": {"tags": {"x": "y"}}}))
-    sim.expect(merged.properties.tags["x"] == "y" and tags.get_at_scope(machines[0]).properties.tags["fleet"], f"{merged}")
+    sim.expect(
+        merged.properties.tags["x"] == "y" and tags.get_at_scope(machines[0]).properties.tags["fleet"], f"{merged}"
+    )
     made(tags.begin_create_or_update_at_scope(machines[0], {"properties": {"tags": {"fleet": "life"}}}))
     made(tags.begin_delete_at_scope(machines[1]))
     sim.expect(not tags.get_at_scope(machines[1]).properties.tags, "the tags are still there")
@@ -338,9 +346,9 @@ def end(machines):
 
 def whole():
     """A group that goes with everything in it, machines too."""
-    subnet = site.site("whole")
-    spot = {"networkProfile": site.profile(subnet)["networkProfile"]}
-    made(COMPUTE.virtual_machines.begin_create_or_update("whole", "one", site.machine("", **spot)))
+    subnet = estate.site("whole")
+    spot = {"networkProfile": estate.profile(subnet)["networkProfile"]}
+    made(COMPUTE.virtual_machines.begin_create_or_update("whole", "one", estate.machine("", **spot)))
     made(RESOURCES.resource_groups.begin_delete("whole", force_deletion_types="Microsoft.Compute/virtualMachines"))
     sim.nothing_is_left()
 

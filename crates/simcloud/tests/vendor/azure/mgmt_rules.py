@@ -6,9 +6,9 @@ import sys
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.mgmt.resource.resources import ResourceManagementClient
 
+import estate
 import sim
-import site_ as site
-from site_ import COMPUTE, GRAPH, NETWORK, REGION, RESOURCES, SIZE, made
+from estate import COMPUTE, GRAPH, NETWORK, REGION, RESOURCES, SIZE, made
 
 GROUP = "life"
 
@@ -27,9 +27,13 @@ def credentials():
 
 def pages():
     """Lists go on by their links and their tokens, and no item is lost or told twice."""
-    site.group(GROUP)
+    estate.group(GROUP)
     for number in range(30):
-        disk = {"location": REGION, "tags": {"page": "x"}, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1}}
+        disk = {
+            "location": REGION,
+            "tags": {"page": "x"},
+            "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1},
+        }
         COMPUTE.disks.begin_create_or_update(GROUP, f"d{number:02}", disk)
         sim.advance(1)
     names = [f"d{number:02}" for number in range(30)]
@@ -79,7 +83,7 @@ def limits():
     left = [answer.headers["x-ms-ratelimit-remaining-resource"] for answer in lists]
     sim.expect(left == ["Microsoft.Compute/HighCostGet;899", "Microsoft.Compute/HighCostGet;898"], f"{left}")
     # Writes have a bucket of their own, and the service's is behind that of Resource Manager.
-    site.group(GROUP)
+    estate.group(GROUP)
     for _ in range(15):
         GRAPH.resources({"query": "Resources | count"})
     hurried = sim.raw("POST", "//providers/Microsoft.ResourceGraph/resources", {"query": "Resources | count"})
@@ -94,13 +98,13 @@ def limits():
 
 def failures():
     """A machine that cannot be made stays, and holds its interface; a quota says its numbers."""
-    subnet = site.site(GROUP)
+    subnet = estate.site(GROUP)
     part = {"name": "ip", "properties": {"subnet": {"id": subnet}}}
     nic = {"location": REGION, "properties": {"ipConfigurations": [part]}}
     nic = made(NETWORK.network_interfaces.begin_create_or_update(GROUP, "nic", nic)).id
     sim.fault("capacity", zone="eastus-1", instance_type=SIZE, market="all", available=0)
     machines = COMPUTE.virtual_machines
-    poller = machines.begin_create_or_update(GROUP, "one", site.machine(nic))
+    poller = machines.begin_create_or_update(GROUP, "one", estate.machine(nic))
     message = sim.refused(200, "ZonalAllocationFailed", poller.result)
     sim.expect("sufficient capacity" in message, message)
     sim.expect(poller.status() == "Failed", f"the operation is {poller.status()}")
@@ -108,19 +112,19 @@ def failures():
     sim.expect(failed.provisioning_state == "Failed", f"it is {failed.provisioning_state}")
     sim.lift_faults()
     other = machines.begin_create_or_update
-    sim.refused(400, "NicReservedForAnotherVm", other, GROUP, "two", site.machine(nic))
+    sim.refused(400, "NicReservedForAnotherVm", other, GROUP, "two", estate.machine(nic))
     made(machines.begin_delete(GROUP, "one"))
     sim.refused(400, "NicReservedForAnotherVm", NETWORK.network_interfaces.begin_delete, GROUP, "nic")
     sim.advance(180)
     sim.fault("quota", region=REGION, name="cores", limit=1)
-    message = sim.refused(409, "OperationNotAllowed", other, GROUP, "two", site.machine(nic))
+    message = sim.refused(409, "OperationNotAllowed", other, GROUP, "two", estate.machine(nic))
     for part in ("cores quota", "Current Limit: 1", "Current Usage: 0", "Additional Required: 2"):
         sim.expect(part in message, f"{part!r} is not in {message!r}")
     sim.fault("sku-restriction", region=REGION, instance_type=SIZE, on=True)
     (sku,) = [sku for sku in COMPUTE.resource_skus.list(filter=f"location eq '{REGION}'") if sku.name == SIZE]
     sim.expect(sku.restrictions[0].reason_code == "NotAvailableForSubscription", f"{sku.restrictions}")
     sim.lift_faults()
-    made(other(GROUP, "two", site.machine(nic)))
+    made(other(GROUP, "two", estate.machine(nic)))
     made(machines.begin_delete(GROUP, "two", force_deletion=True))
     made(NETWORK.network_interfaces.begin_delete(GROUP, "nic"))
     away()
@@ -138,7 +142,7 @@ def lost():
     sim.expect(gone is not None, "the answer was not lost")
     sim.lift_faults()
     sim.expect(RESOURCES.resource_groups.check_existence(GROUP), "and nothing was done")
-    sim.expect(site.group(GROUP).name == GROUP, "it cannot be asked for again")
+    sim.expect(estate.group(GROUP).name == GROUP, "it cannot be asked for again")
     sim.fault("error", action="operations.GET", probability=0.5, status=503, when="before")
     disk = {"location": REGION, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1}}
     made(COMPUTE.disks.begin_create_or_update(GROUP, "disk", disk))
@@ -150,7 +154,7 @@ def lost():
 def conditions():
     """What is only to be made when it is new is not changed."""
     new = {"If-None-Match": "*"}
-    site.group(GROUP)
+    estate.group(GROUP)
     sim.refused(
         412,
         "PreconditionFailed",
@@ -162,13 +166,15 @@ def conditions():
     sim.expect("a" not in RESOURCES.resource_groups.get(GROUP).tags, "the group was changed")
     guard = NETWORK.network_security_groups
     made(guard.begin_create_or_update(GROUP, "guard", {"location": REGION}, headers=new))
-    sim.refused(412, "PreconditionFailed", guard.begin_create_or_update, GROUP, "guard", {"location": REGION}, headers=new)
+    sim.refused(
+        412, "PreconditionFailed", guard.begin_create_or_update, GROUP, "guard", {"location": REGION}, headers=new
+    )
     away()
 
 
 def registrations():
     """What a subscription is not registered for it cannot make, until it has registered."""
-    site.group(GROUP)
+    estate.group(GROUP)
     RESOURCES.providers.unregister("Microsoft.Compute")
     disk = {"location": REGION, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1}}
     begin = COMPUTE.disks.begin_create_or_update

@@ -1,13 +1,13 @@
 """Bad calls, each with the status and the code that Azure documents, in Resource Manager's envelope. Most go out as
 bare HTTP: the clients would not send them."""
 
+import estate
 import sim
-import site_ as site
 
 G = "/resourceGroups/life"
 NET, COMPUTE = f"{G}/providers/Microsoft.Network", f"{G}/providers/Microsoft.Compute"
-DISK = {"location": site.REGION, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8}}
-SCORES = f"/providers/Microsoft.Compute/locations/{site.REGION}/placementScores/spot/generate"
+DISK = {"location": estate.REGION, "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8}}
+SCORES = f"/providers/Microsoft.Compute/locations/{estate.REGION}/placementScores/spot/generate"
 GRAPH = "//providers/Microsoft.ResourceGraph/resources"
 FLEET = f"{G}/providers/Microsoft.AzureFleet/fleets"
 
@@ -15,24 +15,24 @@ FLEET = f"{G}/providers/Microsoft.AzureFleet/fleets"
 def network(*subnets, space="10.0.0.0/16"):
     """A network with subnets."""
     subnets = [{"name": f"s{number}", "properties": {"addressPrefix": range_}} for number, range_ in enumerate(subnets)]
-    return {"location": site.REGION, "properties": {"addressSpace": {"addressPrefixes": [space]}, "subnets": subnets}}
+    return {"location": estate.REGION, "properties": {"addressSpace": {"addressPrefixes": [space]}, "subnets": subnets}}
 
 
 def guard(**changes):
     """A security group with one rule."""
-    rule = site.rule("a", 100, 22)
+    rule = estate.rule("a", 100, 22)
     rule["properties"].update(changes)
-    return {"location": site.REGION, "properties": {"securityRules": [rule]}}
+    return {"location": estate.REGION, "properties": {"securityRules": [rule]}}
 
 
 def machine(subnet, **changes):
     """A machine that could be made but for what is said here."""
-    return site.machine("", **{"networkProfile": site.profile(subnet)["networkProfile"], **changes})
+    return estate.machine("", **{"networkProfile": estate.profile(subnet)["networkProfile"], **changes})
 
 
 def scores(**changes):
     """A question for scores."""
-    asked = {"desiredLocations": [site.REGION], "desiredSizes": [{"sku": site.SIZE}], "desiredCount": 1}
+    asked = {"desiredLocations": [estate.REGION], "desiredSizes": [{"sku": estate.SIZE}], "desiredCount": 1}
     return {**asked, **changes}
 
 
@@ -64,15 +64,39 @@ def calls(subnet):
         ("PUT", f"{NET}/virtualNetworks/n", network("10.0.0.0/24", "10.0.0.0/25"), 400, "NetcfgSubnetRangesOverlap"),
         ("PUT", f"{NET}/networkSecurityGroups/n", guard(priority=99), 400, "SecurityRuleInvalidPriority"),
         ("PUT", f"{NET}/networkSecurityGroups/n", guard(access="Maybe"), 400, "InvalidParameter"),
-        ("PUT", f"{NET}/networkSecurityGroups/guard/securityRules/b", site.rule("b", 110, 1), 400, "SecurityRuleConflict"),
+        (
+            "PUT",
+            f"{NET}/networkSecurityGroups/guard/securityRules/b",
+            estate.rule("b", 110, 1),
+            400,
+            "SecurityRuleConflict",
+        ),
         ("DELETE", f"{NET}/networkSecurityGroups/guard", None, 400, "InUseNetworkSecurityGroupCannotBeDeleted"),
-        ("PUT", f"{NET}/networkInterfaces/n", {"location": "eastus", "properties": interface}, 400, "InvalidResourceReference"),
+        (
+            "PUT",
+            f"{NET}/networkInterfaces/n",
+            {"location": "eastus", "properties": interface},
+            400,
+            "InvalidResourceReference",
+        ),
         ("PUT", f"{COMPUTE}/disks/d", {**DISK, "zones": ["9"]}, 400, "InvalidParameter"),
         ("PUT", f"{COMPUTE}/disks/d!", DISK, 400, "InvalidResourceName"),
         ("PUT", "/resourceGroups/none/providers/Microsoft.Compute/disks/d", DISK, 404, "ResourceGroupNotFound"),
         ("PATCH", f"{COMPUTE}/disks/kept", {"properties": {"diskSizeGB": 9}}, 409, "OperationNotAllowed"),
-        ("PUT", f"{COMPUTE}/virtualMachines/m", machine(subnet, hardwareProfile={"vmSize": "Standard_X"}), 400, "InvalidParameter"),
-        ("PUT", f"{COMPUTE}/virtualMachines/m", machine(subnet, evictionPolicy="Delete"), 400, "EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines"),
+        (
+            "PUT",
+            f"{COMPUTE}/virtualMachines/m",
+            machine(subnet, hardwareProfile={"vmSize": "Standard_X"}),
+            400,
+            "InvalidParameter",
+        ),
+        (
+            "PUT",
+            f"{COMPUTE}/virtualMachines/m",
+            machine(subnet, evictionPolicy="Delete"),
+            400,
+            "EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines",
+        ),
         ("PUT", f"{COMPUTE}/virtualMachines/m", machine(subnet, **cheap), 400, "SpotPriceGreaterThanProvidedMaxPrice"),
         ("PUT", f"{COMPUTE}/virtualMachines/m", machine(f"{subnet}x", **spot), 400, "InvalidResourceReference"),
         ("GET", "/providers/Microsoft.Compute/skus?$filter=name eq 'x'", None, 400, "InvalidFilter"),
@@ -123,10 +147,12 @@ def check(verb, path, answer, status, code):
     sim.expect(found[0] == status and code in (None, found[1]), f"{verb} {path}: {found}, not {status} {code}: {body}")
 
 
-subnet = site.site("life")
+subnet = estate.site("life")
 sim.expect(sim.raw("PUT", f"{COMPUTE}/disks/kept", DISK).status_code == 202, "the disk is not made")
-rule = site.rule("first", 110, 22)
-sim.expect(sim.raw("PUT", f"{NET}/networkSecurityGroups/guard/securityRules/first", site.rule("first", 120, 22)).ok, "")
+rule = estate.rule("first", 110, 22)
+sim.expect(
+    sim.raw("PUT", f"{NET}/networkSecurityGroups/guard/securityRules/first", estate.rule("first", 120, 22)).ok, ""
+)
 sim.advance(60)
 doors()
 before = sim.left()
@@ -136,6 +162,6 @@ for verb, path, body, status, code in calls(subnet):
     check(verb, path, sim.raw(verb, path, body, **params), status, code)
 sim.advance(600)
 sim.expect(len(sim.left()) == len(before), "a call that was refused left something behind")
-site.made(site.RESOURCES.resource_groups.begin_delete("life"))
+estate.made(estate.RESOURCES.resource_groups.begin_delete("life"))
 sim.nothing_is_left()
 sim.done("what Azure refuses is refused")

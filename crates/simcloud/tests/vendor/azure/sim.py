@@ -8,8 +8,6 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential
-
-import walker
 from world import (  # noqa: F401 (what the checks take from here)
     ADMIN,
     CLOUD,
@@ -24,6 +22,8 @@ from world import (  # noqa: F401 (what the checks take from here)
     now,
     until,
 )
+
+import walker
 
 # Where the face listens, and who is let in; the test that starts the check says it.
 AZURE = os.environ["SIMCLOUD_VENDOR_AZURE"]

@@ -174,7 +174,9 @@ class Walker(Findings):
             return
         known = [member.value for kind in named for member in kind]
         if value not in known:
-            self._problem(path, f"{value!r} is none of the values that the model lists: {', '.join(map(str, known[:12]))}")
+            self._problem(
+                path, f"{value!r} is none of the values that the model lists: {', '.join(map(str, known[:12]))}"
+            )
 
     def _model(self, model, value, path):
         if not isinstance(value, dict):

@@ -90,10 +90,10 @@ ANSWERS = [
 ]
 
 
-def found(look):
+def found(look, *arguments):
     """What one look finds."""
     before, sim.WALK.problems = sim.WALK.problems, []
-    look()
+    look(*arguments)
     problems, sim.WALK.problems = sim.WALK.problems, before
     return problems
 
@@ -106,18 +106,18 @@ def says(problems, wanted, what):
         sim.expect(any(wanted in problem for problem in problems), f"{what}: {wanted!r} is not among {problems}")
 
 
-says(found(lambda: sim.WALK.model(compute.Disk, DISK)), None, "the disk")
-says(found(lambda: sim.WALK.model(list[compute.Disk], [DISK])), None, "a list of disks")
+says(found(sim.WALK.model, compute.Disk, DISK), None, "the disk")
+says(found(sim.WALK.model, list[compute.Disk], [DISK]), None, "a list of disks")
 for change, wanted in WRONG:
     disk = copy.deepcopy(DISK)
     change(disk)
-    says(found(lambda: sim.WALK.model(compute.Disk, disk)), wanted, wanted)
+    says(found(sim.WALK.model, compute.Disk, disk), wanted, wanted)
 for envelope, wanted in REFUSALS:
     says(walker.refusal_problems(json.dumps(envelope)), wanted, str(envelope))
 for verb, path, status, body, headers, wanted in ANSWERS:
     headers = {**headers, "content-type": "application/json"}
     url, text = f"http://sim{path}", json.dumps(body)
-    says(found(lambda: sim.WALK.answer(verb, url, status, headers, text)), wanted, f"{path} {body}")
+    says(found(sim.WALK.answer, verb, url, status, headers, text), wanted, f"{path} {body}")
 # Every model that answers are read by can be walked at all.
 for package in (compute, network):
     for name in ("VirtualMachine", "VirtualMachineScaleSet", "NetworkInterface", "VirtualNetwork", "ResourceSku"):

@@ -39,7 +39,10 @@ def site(name="life"):
             name, "guard", {"location": REGION, "properties": {"securityRules": rules}}
         )
     )
-    subnet = {"name": "default", "properties": {"addressPrefix": "10.0.0.0/20", "networkSecurityGroup": {"id": guard.id}}}
+    subnet = {
+        "name": "default",
+        "properties": {"addressPrefix": "10.0.0.0/20", "networkSecurityGroup": {"id": guard.id}},
+    }
     network = {
         "location": REGION,
         "tags": {"fleet": "life"},
