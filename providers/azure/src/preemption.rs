@@ -5,6 +5,9 @@
 //! into it as `Microsoft.Compute/virtualMachines/evictSpotVM/action`, with its time, and keeps it for
 //! 90 days. One question serves a whole fleet. The log is some minutes late (Azure documentation,
 //! "Azure Monitor activity log"); that a machine is gone shows at once in every list.
+//!
+//! Azure can publish scheduled events to Resource Graph too, but not of machines that a fleet makes:
+//! its profile has no `scheduledEventsPolicy` (azure-mgmt-computefleet, `BaseVirtualMachineProfile`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
