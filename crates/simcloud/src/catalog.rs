@@ -13,7 +13,9 @@ use crate::rules::mix;
 
 mod parts;
 
-pub(crate) use parts::{Makeup, Part, PartPrices, series};
+#[cfg(feature = "server")]
+pub(crate) use parts::Part;
+pub(crate) use parts::{Makeup, PartPrices, series};
 
 /// Which cloud the world plays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -225,6 +227,7 @@ impl Catalog {
     }
 
     /// What the parts of machines cost; empty where machines are priced as a whole.
+    #[cfg(feature = "server")]
     pub(crate) fn parts(&self) -> &PartPrices {
         &self.parts
     }

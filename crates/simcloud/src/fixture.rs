@@ -136,6 +136,7 @@ impl Kernel {
     }
 
     /// When the last of the machines that hold a fixture has ended, if all of them are ending.
+    #[cfg(feature = "server")]
     pub(crate) fn freed_at(&self, id: &str) -> Timestamp {
         let holding = self.lots.iter().filter(|lot| lot.spec.holds.iter().any(|held| &**held == id));
         let ends = holding.flat_map(|lot| lot.machines()).filter_map(|m| self.machines[m as usize].ended_at);

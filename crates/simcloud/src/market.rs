@@ -161,6 +161,7 @@ impl SpotMarket {
     }
 
     /// What a part of the machine costs at a time that costs so much in the catalogue. Pure.
+    #[cfg(feature = "server")]
     pub(crate) fn part_at(&self, list: UsdPerHour, at: Timestamp) -> UsdPerHour {
         self.price.part_at(list, at)
     }

@@ -72,6 +72,7 @@ impl Kernel {
 
     /// What a part of the machines of an offer costs now that costs so much in the catalogue, and
     /// since when, if it ever moved; `None` for what is not sold.
+    #[cfg(feature = "server")]
     pub(crate) fn part_price(
         &self,
         offer: &OfferId,

@@ -72,6 +72,7 @@ impl PartPrices {
     }
 
     /// Every part that is sold, where and on which market; micro-dollars, by region, market and part.
+    #[cfg(feature = "server")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&(Region, Market, Part), i64)> {
         self.0.iter().map(|(key, micros)| (key, *micros))
     }
@@ -188,7 +189,7 @@ mod tests {
         let catalog = Catalog::of(Cloud::Gcp);
         let zone = catalog.zone("us-central1-a").unwrap();
         let spec = catalog.instance_type("a3-highgpu-8g").unwrap();
-        let makeup = catalog.parts().makeup(spec, &zone.region, Market::OnDemand).unwrap();
+        let makeup = catalog.parts.makeup(spec, &zone.region, Market::OnDemand).unwrap();
         // 6,000 GiB at $0.08 a month.
         assert_eq!(makeup.still.micros(), 657_535);
     }

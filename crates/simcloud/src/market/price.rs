@@ -81,6 +81,7 @@ impl PriceProcess {
 
     /// What a part that costs so much in the catalogue costs at a time. A scenario's own prices say
     /// nothing of parts: those stand.
+    #[cfg(feature = "server")]
     pub(super) fn part_at(&self, list: UsdPerHour, at: Timestamp) -> UsdPerHour {
         match self {
             Self::Fixed(_) | Self::Steps { .. } => list,
