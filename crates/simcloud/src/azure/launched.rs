@@ -85,6 +85,8 @@ pub(crate) struct Failed {
 #[derive(Clone, Debug)]
 struct Reserved {
     id: Arc<str>,
+    /// The key of the machine's id.
+    machine: String,
     until: Timestamp,
     /// Whether it goes then: its machine is deleted, and it was to go with it.
     goes: bool,
@@ -132,7 +134,8 @@ impl Launched {
     /// interface is reserved from the moment at which it failed.
     pub(crate) fn fail(&mut self, failed: Failed) {
         let (id, until) = (failed.interface.clone(), failed.at + RESERVED);
-        self.reserved.insert(id.to_lowercase(), Reserved { id, until, goes: false });
+        let machine = failed.id.key();
+        self.reserved.insert(id.to_lowercase(), Reserved { id, machine, until, goes: false });
         self.failed.insert(failed.id.key(), failed);
     }
 
@@ -179,6 +182,15 @@ impl Launched {
         }
     }
 
+    /// Forgets one that could not be made, whose PUT is tried again; gives the interface that was made
+    /// for it.
+    pub(crate) fn retry(&mut self, id: &Id) -> Option<Id> {
+        let failed = self.failed.remove(&id.key())?;
+        self.reserved.remove(&failed.interface.to_lowercase());
+        let made = failed.details.interface().is_some_and(|interface| interface.given.is_none());
+        Id::parse(&failed.interface).filter(|_| made)
+    }
+
     pub(crate) fn failed_mut(&mut self, id: &Id) -> Option<&mut Failed> {
         self.failed.get_mut(&id.key())
     }
@@ -191,8 +203,8 @@ impl Launched {
     /// The machine that could not be made and has this interface.
     pub(crate) fn failed_with(&self, interface: &Id) -> Option<&Failed> {
         let key = interface.key();
-        self.reserved.get(&key)?;
-        self.failed.values().find(|failed| failed.interface.to_lowercase() == key)
+        let failed = self.failed.get(&self.reserved.get(&key)?.machine)?;
+        (failed.interface.to_lowercase() == key).then_some(failed)
     }
 
     /// Forgets everything in a resource group that is gone.
@@ -221,10 +233,10 @@ impl Launched {
             let goes = self.failed[&id.key()].details.interface_goes();
             self.forget(&id, goes);
         }
-        let failed: Vec<String> =
-            self.failed.values().map(|failed| failed.interface.to_lowercase()).collect();
+        let failed = &self.failed;
         self.reserved.retain(|key, reserved| {
-            let stays = reserved.until > now || failed.contains(key);
+            let has_it = |failed: &Failed| failed.interface.to_lowercase() == *key;
+            let stays = reserved.until > now || failed.get(&reserved.machine).is_some_and(has_it);
             if !stays && reserved.goes {
                 going.extend(Id::parse(&reserved.id));
             }

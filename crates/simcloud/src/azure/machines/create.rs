@@ -77,7 +77,7 @@ fn make(
     let order = blueprint.order(vec![id.to_string().into()], tags);
     let bought = kernel.launch_part(&order)?;
     let Some(missing) = bought.missing.into_iter().next() else {
-        state.launched.forget(id, false);
+        retry(kernel, state, id);
         state.launched.add(kernel, bought.launch, blueprint.details.clone());
         let m = kernel.lots[bought.launch as usize].first;
         return Ok(Course { takes: until_up(kernel, m), told: None, machine: Some(m) });
@@ -85,10 +85,21 @@ fn make(
     if !is_late(&missing.why) {
         return Err(Refusal::Full(missing.why));
     }
+    retry(kernel, state, id);
     let told = allocation(&missing.why, &blueprint.details);
     let offer = order.pools[0].offer.clone();
     let takes = fail(kernel, state, id, offer, (blueprint, tags), told.clone());
     Ok(Course { takes, told: Some(told), machine: None })
+}
+
+/// Forgets the machine that could not be made before, and the interface that was made for it: the new
+/// one has its own.
+fn retry(kernel: &mut Kernel, state: &mut State, id: &Id) {
+    if let Some(interface) = state.launched.retry(id) {
+        // Nothing holds an interface but its machine.
+        let _ = kernel.delete_fixture(&interface.to_string());
+        state.made.remove(&interface.key());
+    }
 }
 
 /// Keeps a machine that could not be made, which shows some time after it was asked for; its

@@ -267,13 +267,23 @@ fn what_could_not_be_made_is_tried_again_by_the_same_put() {
         trial.fault(json!({ "kind": "capacity", "cloud": "azure", "zone": "eastus-2", "available": left }));
     };
     fault(json!(0));
-    ask(&trial, "PUT", ONE, regular("Detach"));
-    trial.wait(30);
+    for _ in 0..2 {
+        ask(&trial, "PUT", ONE, regular("Detach"));
+        trial.wait(30);
+        only(&trial, &format!("{NETWORK}/networkInterfaces"));
+    }
+    // A refusal at once leaves it as it is.
+    let mut cheap = spot("Delete");
+    cheap["properties"]["billingProfile"] = json!({ "maxPrice": 0.00001 });
+    assert_eq!(trial.refusal("PUT", ONE, cheap).0, 400);
+    assert_eq!(trial.get(ONE)["properties"]["provisioningState"], "Failed");
     fault(Value::Null);
     assert_eq!(ask(&trial, "PUT", ONE, regular("Detach")).status, 200);
     trial.wait(300);
     assert_eq!(power(&trial), "PowerState/running");
     assert_eq!(trial.get(&format!("{COMPUTE}/virtualMachines"))["value"].as_array().unwrap().len(), 1);
+    let nic = only(&trial, &format!("{NETWORK}/networkInterfaces"));
+    assert_eq!(nic["properties"]["virtualMachine"]["id"], trial.get(ONE)["id"]);
     end(&trial);
 }
 
