@@ -18,7 +18,7 @@ use crate::azure::method::Method;
 use crate::azure::operation::{self, Poll, guid};
 use crate::azure::purchase;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request};
+use crate::azure::{Answer, Request, scale_sets};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -132,11 +132,16 @@ impl Fleet {
         (group, tags): (&Id, &Arc<Tags>),
     ) -> Result<(), Refusal> {
         let names: Vec<Id> =
-            (self.named..self.named + count).map(|number| self.name(group, number)).collect();
+            (self.named..self.named + count).map(|number| self.name(group, part, number)).collect();
         self.named += count;
         let Part { blueprint, strategy, .. } = &self.parts[part];
         let purchase = purchase::buy(kernel, state, blueprint, strategy, &names, tags)?;
         let now = kernel.now();
+        let set = self.parts[part].blueprint.details.scale_set.as_ref();
+        if let Some(set) = set.and_then(|set| state.scale_sets.get_mut(&set.key())) {
+            set.launches.extend(&purchase.launches);
+            set.done = set.done.max(now + purchase.takes);
+        }
         self.launches.extend(purchase.launches);
         let failed = purchase.failed.into_iter();
         self.failed.extend(failed.map(|(id, offer, told, takes)| Failure {
@@ -150,13 +155,13 @@ impl Fleet {
     }
 
     /// The name of its machine of a number: the same fleet always gives the same.
-    fn name(&self, group: &Id, number: u32) -> Id {
+    fn name(&self, group: &Id, part: usize, number: u32) -> Id {
         let (prefix, own) = (&self.prefix, &self.unique[..8]);
-        let name = match self.mode {
-            Mode::Launch => format!("{prefix}_{own}_{number}"),
-            Mode::Managed => {
+        let name = match &self.parts[part].blueprint.details.scale_set {
+            None => format!("{prefix}_{own}_{number}"),
+            Some(set) => {
                 let digest = seed::digest(&[self.unique.as_bytes(), &number.to_le_bytes()]);
-                format!("{prefix}_{:08x}", digest >> 32)
+                format!("{}_{:08x}", set.name(), digest >> 32)
             }
         };
         Id::new(&group.subscription, &group.group, crate::azure::machines::KIND, &[&name])
@@ -207,6 +212,15 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
             next_attempt: now + upkeep::PAUSE,
             gone: None,
         };
+        if fleet.mode == Mode::Managed {
+            for (number, part) in fleet.parts.iter_mut().enumerate() {
+                let digest = seed::digest(&[fleet.unique.as_bytes(), b"set", &number.to_le_bytes()]);
+                let name = format!("{}_{:06x}", fleet.prefix, digest >> 40);
+                let set = Id::new(&wanted.id.subscription, &wanted.id.group, scale_sets::KIND, &[&name]);
+                Arc::make_mut(&mut part.blueprint.details).scale_set = Some(set);
+                scale_sets::of_fleet(kernel, state, &wanted, part, request.body);
+            }
+        }
         for part in 0..fleet.parts.len() {
             let count = fleet.parts[part].capacity;
             fleet.buy(kernel, state, part, count, (&wanted.id, &wanted.tags))?;

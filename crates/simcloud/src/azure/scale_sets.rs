@@ -24,6 +24,7 @@ use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 use crate::seed;
 
+use fleets::request::Part;
 use request::Model;
 
 const ONE: &str = "subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}";
@@ -125,18 +126,32 @@ pub(crate) struct ScaleSet {
     pub(crate) named: u32,
     /// Not before this are evicted machines tried to be restored.
     pub(crate) next_attempt: Timestamp,
+    /// The managed fleet that it is a part of, and that looks after it.
+    pub(crate) fleet: Option<Id>,
     /// From then on it is gone: it is being deleted.
     pub(crate) gone: Option<Timestamp>,
 }
 
 impl ScaleSet {
-    fn state(&self, now: Timestamp) -> &'static str {
+    pub(crate) fn state(&self, now: Timestamp) -> &'static str {
         match (self.gone, now < self.done, &self.told) {
             (Some(_), ..) => "Deleting",
             (_, true, _) if self.created + TAKES > now => "Creating",
             (_, true, _) => "Updating",
             (_, false, Some(_)) => "Failed",
             (_, false, None) => "Succeeded",
+        }
+    }
+
+    /// # Errors
+    /// `OperationNotAllowed` for the part of a fleet, which is changed by that.
+    fn is_its_own(&self, id: &Id) -> Result<(), Refusal> {
+        match &self.fleet {
+            None => Ok(()),
+            Some(fleet) => {
+                let message = format!("The scale set '{}' is managed by the fleet {fleet}.", id.name());
+                Err(coded(409, "OperationNotAllowed", message))
+            }
         }
     }
 
@@ -190,6 +205,45 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
     })
 }
 
+/// Makes the scale set of a part of a managed fleet: it has no machines yet.
+pub(crate) fn of_fleet(kernel: &mut Kernel, state: &mut State, fleet: &Wanted, part: &Part, body: &Value) {
+    let Some(id) = part.blueprint.details.scale_set.clone() else { return };
+    let now = kernel.now();
+    let number = seed::digest(&[id.key().as_bytes(), &now.as_nanosecond().to_le_bytes()]);
+    let set = ScaleSet {
+        model: Model::of_fleet(part),
+        target: part.capacity,
+        created: now,
+        unique: guid(kernel.seed ^ 0x7373, number),
+        launches: Vec::new(),
+        done: now + TAKES,
+        told: None,
+        named: 0,
+        next_attempt: now,
+        fleet: Some(fleet.id.clone()),
+        gone: None,
+    };
+    state.scale_sets.insert(id.key(), set);
+    let mut profile = body["properties"]["computeProfile"]["baseVirtualMachineProfile"].clone();
+    let terms = &part.blueprint.details.terms;
+    profile["priority"] = json!(terms.priority);
+    if let Some(eviction) = terms.eviction {
+        profile["evictionPolicy"] = eviction.as_str().into();
+    }
+    let sizes = &body["properties"]["vmSizesProfile"];
+    let several = sizes.as_array().is_some_and(|sizes| sizes.len() > 1);
+    let mut own = json!({
+        "sku": { "name": if several { json!("Mix") } else { sizes[0]["name"].clone() } },
+        "zones": body["zones"],
+        "properties": { "orchestrationMode": "Flexible", "virtualMachineProfile": profile },
+    });
+    if several {
+        own["properties"]["skuProfile"] = json!({ "vmSizes": sizes });
+    }
+    let (location, tags) = (fleet.location.clone(), fleet.tags.clone());
+    made::keep(kernel, state, &Wanted { id, location, tags, is_new: true }, FixtureKind::Fleet, told(&own));
+}
+
 /// Makes a scale set, or changes one.
 fn make(
     kernel: &mut Kernel,
@@ -202,6 +256,7 @@ fn make(
     let model = request::read(kernel, state, (id, &wanted.location), body)?;
     let now = kernel.now();
     let old = state.scale_sets.get(&key);
+    old.map_or(Ok(()), |old| old.is_its_own(id))?;
     if old.is_some_and(|old| old.gone.is_some()) {
         let message = format!("The scale set '{}' is being deleted.", id.name());
         return Err(coded(409, "OperationNotAllowed", message));
@@ -238,6 +293,7 @@ fn make(
                 told: None,
                 named: 0,
                 next_attempt: now,
+                fleet: None,
                 gone: None,
             }
         }
@@ -300,6 +356,8 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
             made::id_of(state, request, KIND)?;
             return Ok(Answer::empty(204));
         };
+        let set = state.scale_sets.get(&made.id.key());
+        set.map_or(Ok(()), |set| set.is_its_own(&made.id))?;
         let gone = upkeep::end(kernel, state, &made.id);
         let poll = Poll::Status { provider: PROVIDER, location: made.location.as_str() };
         Ok(Answer::empty(202).with(operation::begin(kernel, state, request, poll, left(kernel, gone), None)))

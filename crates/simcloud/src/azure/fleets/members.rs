@@ -3,15 +3,13 @@
 use serde_json::{Value, json};
 use skyfleet_core::{OfferId, Timestamp};
 
-use super::request::Mode;
 use super::{Failure, Fleet, KIND};
 use crate::azure::blueprint::sizes::number;
-use crate::azure::blueprint::unsimulated;
 use crate::azure::error::coded;
 use crate::azure::machines;
 use crate::azure::purchase::{herd, priority};
 use crate::azure::request::{Answer, Request};
-use crate::azure::{list, made};
+use crate::azure::{list, made, scale_sets};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
 use crate::rules::mix;
@@ -96,15 +94,19 @@ fn one(id: &str, offer: &OfferId, zonal: bool, (status, error): (&str, Option<Va
     shown
 }
 
-/// The scale sets behind a fleet. One in launch mode has none; the machines of a managed one stand by
-/// themselves here.
+/// The scale sets of a fleet: one for each priority of a managed one, none of one in launch mode.
 pub(crate) fn scale_sets(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |_, state| {
+    let shown = request.look("global", |kernel, state| {
         let made = made::found(state, request, KIND)?;
-        match state.fleets.get(&made.id.key()).is_some_and(|fleet| fleet.mode == Mode::Managed) {
-            true => Err(unsimulated("A scale set behind a managed fleet")),
-            false => Ok(()),
-        }
+        let fleet = state.fleets.get(&made.id.key());
+        let parts = fleet.map_or(&[][..], |fleet| &fleet.parts);
+        let shown = parts.iter().filter_map(|part| {
+            let id = part.blueprint.details.scale_set.as_ref()?;
+            let set = state.scale_sets.get(&id.key())?;
+            Some(json!({ "id": id.to_string(), "name": id.name(), "type": scale_sets::KIND,
+                "operationStatus": set.state(kernel.now()) }))
+        });
+        Ok(shown.collect())
     })?;
-    Answer::ok(&json!({ "value": [] }))
+    list::page(request, shown, PAGE)
 }

@@ -165,11 +165,28 @@ fn a_size_that_a_zone_does_not_have_is_overconstrained() {
         (&told["status"], &told["error"]["code"]),
         (&json!("Failed"), &json!("OverconstrainedZonalAllocationRequest"))
     );
+    assert_eq!(trial.names(&format!("{FLEET}/virtualMachineScaleSets")).len(), 0);
+}
+
+#[test]
+fn a_managed_fleet_has_its_machines_in_a_scale_set() {
+    let trial = trial();
     let sets = format!("{FLEET}/virtualMachineScaleSets");
-    assert_eq!(trial.names(&sets).len(), 0);
-    trial.done("DELETE", FLEET, Value::Null);
     put(&trial, managed(1));
-    assert_eq!(trial.refusal("GET", &sets, Value::Null), (501, "NotImplemented".to_owned()));
+    let set = trial.get(&sets)["value"][0].clone();
+    assert_eq!(set["operationStatus"], "Creating");
+    let path = set["id"].as_str().unwrap().strip_prefix(SUBSCRIPTION).unwrap().to_owned();
+    trial.wait(150);
+    let shown = trial.get(&path);
+    assert_eq!(
+        (&shown["sku"]["capacity"], &shown["properties"]["provisioningState"]),
+        (&json!(1), &json!("Succeeded"))
+    );
+    assert_eq!(trial.get(&format!("{path}/virtualMachines"))["value"][0]["id"], members(&trial)[0]["id"]);
+    assert_eq!(trial.refusal("DELETE", &path, Value::Null).1, "OperationNotAllowed");
+    assert!(!shown.to_string().contains("customData"));
+    trial.done("DELETE", FLEET, Value::Null);
+    assert_eq!((trial.refusal("GET", &path, Value::Null).0, trial.live("ada")), (404, 0));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::azure::id::Id;
 use crate::azure::machines::ending;
 use crate::azure::made;
 use crate::azure::purchase::herd;
+use crate::azure::scale_sets;
 use crate::azure::state::State;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -133,6 +134,12 @@ pub(crate) fn change(
         let excess = alive.saturating_sub(new.capacity);
         herd::end_youngest(kernel, state, &fleet.launches, new.market, excess);
     }
+    for part in &fleet.parts {
+        let set = part.blueprint.details.scale_set.as_ref();
+        if let Some(set) = set.and_then(|set| state.scale_sets.get_mut(&set.key())) {
+            set.target = part.capacity;
+        }
+    }
     fleet.digest = digest(body);
     fleet.done = fleet.done.max(now);
     state.fleets.insert(key.clone(), fleet);
@@ -148,18 +155,13 @@ pub(crate) fn end(kernel: &mut Kernel, state: &mut State, id: &Id) -> Timestamp 
     let now = kernel.now();
     let mut gone = now + DELETED_IN;
     let Some(fleet) = state.fleets.get(&id.key()) else { return gone };
+    let sets = fleet.parts.iter().filter_map(|part| part.blueprint.details.scale_set.clone());
+    let sets: Vec<Id> = sets.collect();
     if let Some(gone) = fleet.gone {
         return gone;
     }
-    if fleet.mode == Mode::Managed {
-        let made = herd::machines(kernel, &fleet.launches)
-            .filter_map(|m| Id::parse(&kernel.machines[m as usize].id));
-        let all: Vec<Id> = made.chain(fleet.failed.iter().map(|failure| failure.id.clone())).collect();
-        for machine in all {
-            if let Some((takes, _)) = ending::end(kernel, state, &machine) {
-                gone = gone.max(now + takes);
-            }
-        }
+    for set in sets {
+        gone = gone.max(scale_sets::upkeep::end(kernel, state, &set));
     }
     if let Some(fleet) = state.fleets.get_mut(&id.key()) {
         fleet.gone = Some(gone);

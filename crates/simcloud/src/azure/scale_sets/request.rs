@@ -11,6 +11,7 @@ use crate::azure::blueprint::sizes::{self, Zones};
 use crate::azure::blueprint::terms::Terms;
 use crate::azure::blueprint::{Blueprint, Draft, draw, member, unsimulated};
 use crate::azure::error::{coded, invalid};
+use crate::azure::fleets::request::Part;
 use crate::azure::id::Id;
 use crate::azure::purchase::{Ranked, Strategy};
 use crate::azure::state::State;
@@ -54,6 +55,18 @@ struct Mix {
 }
 
 impl Model {
+    /// The part of a managed fleet: that one looks after it.
+    pub(crate) fn of_fleet(part: &Part) -> Self {
+        Self {
+            capacity: part.capacity,
+            strategy: part.strategy.clone(),
+            parts: vec![(part.market, part.blueprint.clone())],
+            mix: None,
+            restores: None,
+            fixed: Value::Null,
+        }
+    }
+
     /// How many of so many machines are of a market.
     pub(crate) fn share(&self, capacity: u32, market: Market) -> u32 {
         let spot = match (&self.mix, self.parts.first()) {

@@ -38,7 +38,7 @@ pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
             tracing::warn!(?refusal, set = %made.id, "a scale set that is gone stays among what is left");
         }
     }
-    let waits = |set: &ScaleSet| set.gone.is_none() && set.next_attempt <= now;
+    let waits = |set: &ScaleSet| set.gone.is_none() && set.fleet.is_none() && set.next_attempt <= now;
     let keys: Vec<String> =
         state.scale_sets.iter().filter(|(_, set)| waits(set)).map(|(key, _)| key.clone()).collect();
     for key in keys {
