@@ -32,7 +32,7 @@ use skyfleet_core::{ManualClock, ScaledClock, Timestamp};
 use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, aws_actions, azure_methods, gcp_methods};
 
 /// What has to be there beside the standard library.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "boto3",
     "botocore",
     "awscli",
@@ -43,6 +43,7 @@ const PACKAGES: [&str; 14] = [
     "azure.identity",
     "azure.mgmt.compute",
     "azure.mgmt.computefleet",
+    "azure.mgmt.computerecommender",
     "azure.mgmt.network",
     "azure.mgmt.resource.resources",
     "azure.mgmt.resourcegraph",

@@ -3,6 +3,7 @@ documentation has them."""
 
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.computefleet import ComputeFleetMgmtClient
+from azure.mgmt.computerecommender import RecommenderMgmtClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.resourcegraph import ResourceGraphClient
@@ -17,6 +18,7 @@ RESOURCES = sim.client(ResourceManagementClient, sim.SUBSCRIPTION)
 COMPUTE = sim.client(ComputeManagementClient, sim.SUBSCRIPTION)
 NETWORK = sim.client(NetworkManagementClient, sim.SUBSCRIPTION)
 FLEETS = sim.client(ComputeFleetMgmtClient, sim.SUBSCRIPTION)
+ADVICE = sim.client(RecommenderMgmtClient, sim.SUBSCRIPTION)
 GRAPH = sim.client(ResourceGraphClient)
 
 

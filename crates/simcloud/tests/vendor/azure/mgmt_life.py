@@ -51,11 +51,11 @@ def prices():
         "desiredCount": 10,
         "availabilityZones": True,
     }
-    path = f"/providers/Microsoft.Compute/locations/{REGION}/placementScores/spot"
-    sim.expect(sim.raw("GET", path, version="2025-06-05").json()["name"] == "spot", "the scores have no name")
-    scores = sim.raw("POST", f"{path}/generate", asked, version="2025-06-05").json()["placementScores"]
-    sim.expect([score["availabilityZone"] for score in scores] == ["1", "2", "3"], f"{scores}")
-    sim.expect(all(score["score"] == "High" and score["isQuotaAvailable"] for score in scores), f"{scores}")
+    advice = estate.ADVICE.spot_placement_scores
+    sim.expect(advice.get(REGION).name == "spot", "the scores have no name")
+    scores = advice.post(REGION, asked).placement_scores
+    sim.expect([score.availability_zone for score in scores] == ["1", "2", "3"], f"{scores}")
+    sim.expect(all(score.score == "High" and score.is_quota_available for score in scores), f"{scores}")
     rates = estate.graph(
         "SpotResources | where type =~ 'microsoft.compute/skuspotevictionrate/location' "
         f"| where sku.name in~ ('{SIZE}') | where location in~ ('{REGION}') "

@@ -14,7 +14,13 @@ import typing
 from findings import Findings
 
 # The clients whose models are used: the package, and the modules that read answers in it.
-TYPED = ("azure.mgmt.compute", "azure.mgmt.computefleet", "azure.mgmt.network", "azure.mgmt.resource.resources")
+TYPED = (
+    "azure.mgmt.compute",
+    "azure.mgmt.computefleet",
+    "azure.mgmt.computerecommender",
+    "azure.mgmt.network",
+    "azure.mgmt.resource.resources",
+)
 MAPPED = ("azure.mgmt.resourcegraph",)
 
 # The models mark little as required that an answer always has. A resource (left) without one of these members
@@ -46,6 +52,8 @@ ALWAYS = {
     "computefleet.Fleet": "id name type location properties",
     "computefleet.FleetProperties": "provisioningState uniqueId",
     "computefleet.VirtualMachine": "id name operationStatus",
+    "computerecommender.ComputeDiagnosticBase": "id name type",
+    "computerecommender.PlacementScore": "sku region score isQuotaAvailable",
 }
 
 # Lists of values that end years ago: there are more.
