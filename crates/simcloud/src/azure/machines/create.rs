@@ -20,6 +20,7 @@ use crate::kernel::Kernel;
 use crate::refusal::{Closed, Refusal};
 use crate::rules::mix;
 use crate::tags::Tags;
+use crate::view::Whose;
 
 pub(crate) fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
     let tags = made::tags(request.body)?;
@@ -175,7 +176,11 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 
 /// Whether the disk's name is free, and the interface that it is to get.
 fn check_parts(kernel: &Kernel, state: &State, id: &Id, blueprint: &Blueprint) -> Result<(), Refusal> {
-    if let Some(disk) = blueprint.spec.disk_name.as_deref().filter(|disk| kernel.disk(disk).is_some()) {
+    let taken = |name: &&str| {
+        let disks = kernel.disks(&Whose::default());
+        disks.iter().any(|disk| disk.id.eq_ignore_ascii_case(name))
+    };
+    if let Some(disk) = blueprint.spec.disk_name.as_deref().filter(taken) {
         let message = format!(
             "Disk {} already exists in resource group {}. Only CreateOption.Attach is supported.",
             disk.rsplit('/').next().unwrap_or(disk),

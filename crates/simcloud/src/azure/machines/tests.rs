@@ -358,8 +358,9 @@ fn a_machine_takes_an_interface_that_is_there_and_no_other_gets_it() {
     assert_eq!(trial.get(&nic)["properties"]["virtualMachine"]["id"], trial.get(ONE)["id"]);
     assert_eq!(trial.get(&format!("{COMPUTE}/disks/SYSTEM"))["managedBy"], trial.get(ONE)["id"]);
     let other = ONE.replace("Vm_1", "other");
-    assert_eq!(trial.refusal("PUT", &other, with("Detach")).1, "ConflictingUserInput");
     let mut body = with("Detach");
+    body["properties"]["storageProfile"]["osDisk"]["name"] = "SYSTEM".into();
+    assert_eq!(trial.refusal("PUT", &other, body.clone()).1, "ConflictingUserInput");
     body["properties"]["storageProfile"]["osDisk"]["name"] = "another".into();
     assert_eq!(trial.refusal("PUT", &other, body).1, "NicInUse");
     assert_eq!(trial.refusal("DELETE", &nic, Value::Null).1, "NicInUse");
