@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `words` | a query as words |
 //! | `expression` | what is computed of a row |
+//! | `operator` | functions, and comparisons |
 //! | `query` | tables and what is done with them |
 //! | `tables` | `Resources`, `ResourceContainers`, `SpotResources` |
 
 mod expression;
+mod operator;
 mod query;
 pub(crate) mod tables;
 mod words;

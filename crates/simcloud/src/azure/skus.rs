@@ -57,7 +57,7 @@ fn sizes(request: &Request<'_>) -> Result<Answer, Refusal> {
             offers.any(|offer| offer.region == region && offer.instance_type.name == spec.name)
         };
         let sizes = catalog.instance_types().map(|spec| &**spec).filter(sold);
-        Ok(sizes.map(|spec| in_short(spec)).collect())
+        Ok(sizes.map(in_short).collect())
     })?;
     Answer::ok(&json!({ "value": shown }))
 }

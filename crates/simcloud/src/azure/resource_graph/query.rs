@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::expression::{self, Expression, is_true};
+use super::expression::{Expression, is_true};
+use super::operator::order;
 use super::words::{Reader, Word};
 
 /// The most steps of a query.
@@ -206,8 +207,7 @@ impl Step {
                 known(columns, by.iter().map(|(wanted, _)| wanted))?;
                 rows.sort_by(|left, right| {
                     let orders = by.iter().map(|(wanted, ascending)| {
-                        let order =
-                            expression::order(&of(wanted, columns, left), &of(wanted, columns, right));
+                        let order = order(&of(wanted, columns, left), &of(wanted, columns, right));
                         if *ascending { order } else { order.reverse() }
                     });
                     orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
