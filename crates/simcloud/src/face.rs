@@ -21,6 +21,12 @@ impl<B: Beside> Face<B> {
         Self { world, beside: Arc::default() }
     }
 
+    /// The world after what happened by itself: a group whose deletion is over is in no book.
+    pub(crate) fn current(&self) -> &World {
+        self.look(|_, _| ());
+        &self.world
+    }
+
     /// Both, past all rate limits and faults: for the metadata service and the admin face.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Kernel, &mut B) -> T) -> T {
         self.world.look(|kernel| self.with(kernel, look))

@@ -31,6 +31,21 @@ fn disk() -> MachineSpec {
 }
 
 #[test]
+fn what_is_over_is_in_no_book_though_nobody_has_asked_its_cloud() {
+    let server = server();
+    let group =
+        format!("{}/subscriptions/s/resourcegroups/words?api-version=2021-04-01", server.urls().azure);
+    let blocking =
+        || get(&admin(&server, "/v1/ledger")).json()["blocking"].as_array().map_or(0, |left| left.len());
+    let made = call("PUT", &group, &[], r#"{"location":"eastus"}"#);
+    assert_eq!((made.status, blocking()), (201, 1), "{made:?}");
+    let deleted = call("DELETE", &group, &[], "");
+    assert_eq!((deleted.status, blocking()), (202, 1), "{deleted:?}");
+    pass(&server, 600);
+    assert_eq!(blocking(), 0);
+}
+
+#[test]
 fn all_faces_are_up() {
     let server = server();
     assert_eq!(get(&admin(&server, "/healthz")).status, 200);

@@ -37,18 +37,22 @@ impl Worlds {
         })
     }
 
-    /// The world of a cloud; none for the neutral one.
+    /// The world of a cloud, as it is now; none for the neutral one.
     pub(crate) fn of(&self, cloud: Cloud) -> Option<&World> {
         match cloud {
-            Cloud::Aws => Some(&self.aws.world),
-            Cloud::Gcp => Some(&self.gcp.world),
-            Cloud::Azure => Some(&self.azure.world),
+            Cloud::Aws => Some(self.aws.current()),
+            Cloud::Gcp => Some(self.gcp.current()),
+            Cloud::Azure => Some(self.azure.current()),
             Cloud::Neutral => None,
         }
     }
 
-    /// All of them, in the order of the clouds' ports.
+    /// All of them, as they are now, in the order of the clouds' ports.
     pub(crate) fn all(&self) -> [(Cloud, &World); 3] {
-        [(Cloud::Aws, &self.aws.world), (Cloud::Gcp, &self.gcp.world), (Cloud::Azure, &self.azure.world)]
+        [
+            (Cloud::Aws, self.aws.current()),
+            (Cloud::Gcp, self.gcp.current()),
+            (Cloud::Azure, self.azure.current()),
+        ]
     }
 }
