@@ -58,7 +58,7 @@ def life(cloud):
     nic = cloud.ex_create_network_interface("nic", subnet, GROUP, public_ip=door)
     sim.expect([one.name for one in cloud.ex_list_nics(GROUP)] == ["nic"], "there are other interfaces")
 
-    image = azure_arm.AzureImage("latest", "server", "ubuntu-24_04-lts", "Canonical", estate.REGION, cloud)
+    image = cloud.get_image("Canonical:ubuntu-24_04-lts:server:latest")
     node = cloud.create_node(
         "one",
         sizes[estate.SIZE],

@@ -276,6 +276,46 @@ def scale_set(subnet):
     sim.expect(not left, f"the scale set leaves {left}")
 
 
+def managed(subnet):
+    """A fleet that stays: it replaces what is taken back, and takes its machines with it."""
+    body = {
+        "location": REGION,
+        "zones": ["2"],
+        "tags": {"fleet": "managed"},
+        "properties": {
+            "mode": "Managed",
+            "spotPriorityProfile": {"capacity": 4, "maintain": True, "evictionPolicy": "Delete"},
+            "vmSizesProfile": [{"name": SIZE}],
+            "computeProfile": {"baseVirtualMachineProfile": estate.profile(subnet)},
+        },
+    }
+    guard = {"id": NETWORK.network_security_groups.get(GROUP, "guard").id}
+    network = body["properties"]["computeProfile"]["baseVirtualMachineProfile"]["networkProfile"]
+    network["networkInterfaceConfigurations"][0]["properties"]["networkSecurityGroup"] = guard
+
+    def own():
+        all_ = COMPUTE.virtual_machines.list(GROUP)
+        return {one.id for one in all_ if (one.tags or {}).get("fleet") == "managed"}
+
+    fleets = FLEETS.fleets
+    made(fleets.begin_create_or_update(GROUP, "steady", body))
+    sets = list(fleets.list_virtual_machine_scale_sets(GROUP, "steady"))
+    sim.expect(sets and sets[0].operation_status == "Succeeded", f"the fleet's scale sets are {sets}")
+    before = own()
+    sim.expect(before == {one.id for one in fleets.list_virtual_machines(GROUP, "steady")}, f"{before}")
+    sim.expect(len(before) == 4, f"the fleet has {len(before)} machines")
+    COMPUTE.virtual_machines.simulate_eviction(GROUP, min(before).rpartition("/")[2])
+    for _ in range(60):
+        sim.advance(30)
+        after = own()
+        if len(after) == 4 and after != before:
+            break
+    gone, new = before - after, after - before
+    sim.expect(len(gone) == len(new) == 1, f"{len(gone)} machines are gone, and {len(new)} are new")
+    made(fleets.begin_delete(GROUP, "steady"))
+    sim.expect(not own(), f"the fleet leaves {own()}")
+
+
 def known(machines):
     """What Resource Manager and Resource Graph know of all that, by its tag."""
     rows = estate.graph(
@@ -369,6 +409,7 @@ disks()
 machine(nic)
 evicted(subnet)
 scale_set(subnet)
+managed(subnet)
 many = fleet(subnet)
 known(many)
 end(many)
