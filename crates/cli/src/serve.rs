@@ -145,7 +145,7 @@ mod tests {
         }
         assert!(Time::read("manual").unwrap().shared().is_none());
         for text in ["real", "scaled:60"] {
-            let told = Time::read(text).unwrap().shared().unwrap().told();
+            let told = Time::read(text).unwrap().shared().unwrap().told().unwrap();
             assert!(ScaledClock::shared(&told).is_some(), "{told}");
         }
     }
