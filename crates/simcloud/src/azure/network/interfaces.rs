@@ -197,6 +197,11 @@ mod tests {
         let made = trial.done("PUT", &nic, body(&subnet));
         assert_eq!(made["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"], "10.0.0.4");
         assert_eq!(trial.refusal("PUT", &format!("{nic}2"), body(&subnet)).1, "PublicIPAddressInUse");
+        for path in [&nic, &pip, &net] {
+            trial.done("PATCH", path, json!({ "tags": { "skyfleet-owner": "ada", "a": "b" } }));
+            assert_eq!(trial.get(path)["tags"]["a"], "b");
+        }
+        assert_eq!(trial.refusal("PATCH", &format!("{nic}2"), json!({ "tags": {} })).0, 404);
         let shown = trial.get(&pip);
         assert!(
             shown["properties"]["ipConfiguration"]["id"]
