@@ -86,13 +86,13 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
         let wanted = Wanted::read(filter, now).ok_or_else(|| {
             coded(400, "BadRequest", format!("The filter '{filter}' is not one that activity logs know."))
         })?;
-        if wanted.from + KEPT < now {
+        if wanted.from < now - KEPT {
             return Err(coded(400, "BadRequest", "The start time cannot be more than 90 days in the past."));
         }
         // The newest first.
         let mut entries = entries(kernel, &wanted, request.subscription());
         entries.reverse();
-        let more = entries.len() > after + PAGE;
+        let more = entries.len() > after.saturating_add(PAGE);
         let page: Vec<Value> = entries.into_iter().skip(after).take(PAGE).collect();
         Ok((page, more))
     })?;
@@ -168,6 +168,19 @@ fn entry(kernel: &Kernel, id: &Id, number: u64, at: Timestamp, operation: &str, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::azure::trial::Trial;
+
+    #[test]
+    fn a_time_or_a_page_beyond_the_last_one_has_no_entries() {
+        let trial = Trial::new();
+        let path = "/providers/Microsoft.Insights/eventtypes/management/values";
+        let ask = |since: &str, token: &str| {
+            let filter = format!("eventTimestamp ge '{since}'");
+            trial.get(&format!("{path}?$filter={filter}&$skiptoken={token}"))["value"].clone()
+        };
+        assert_eq!(ask("9999-12-30T00:00:00Z", "0"), json!([]));
+        assert_eq!(ask("2027-01-15T00:00:00Z", &usize::MAX.to_string()), json!([]));
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -18,7 +18,7 @@ use crate::azure::method::Method;
 use crate::azure::operation::{self, Poll, guid};
 use crate::azure::purchase;
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, scale_sets};
+use crate::azure::{Answer, Request, groups, scale_sets};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -244,7 +244,7 @@ fn again(
         kernel.retag(&id, |tags| tags.clone_from(&wanted.tags));
     }
     let (takes, told) = match state.fleets.get(&key) {
-        Some(fleet) => (left(kernel, fleet.done), fleet.told().cloned()),
+        Some(fleet) => (operation::left(kernel, fleet.done), fleet.told().cloned()),
         None => (Duration::ZERO, None),
     };
     let shown = show(kernel, state, &state.made[&key]);
@@ -253,14 +253,11 @@ fn again(
     Ok(Answer::new(status, &shown)?.with(headers))
 }
 
-fn left(kernel: &Kernel, until: Timestamp) -> Duration {
-    Duration::try_from(until.duration_since(kernel.now())).unwrap_or_default()
-}
-
 /// Tags, and what a fleet that is managed lets change.
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| {
         let made = made::found(state, request, KIND)?.clone();
+        groups::stays(state, &made.id)?;
         let (key, now) = (made.id.key(), kernel.now());
         let fleet =
             state.fleets.get(&key).filter(|fleet| fleet.gone.is_none()).ok_or_else(|| going(&made.id))?;
@@ -318,7 +315,7 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
         };
         let gone = upkeep::end(kernel, state, &made.id);
         let poll = Poll::Status { provider: PROVIDER, location: made.location.as_str() };
-        let headers = operation::begin(kernel, state, request, poll, left(kernel, gone), None);
+        let headers = operation::begin(kernel, state, request, poll, operation::left(kernel, gone), None);
         Ok(Answer::empty(202).with(headers))
     })
 }

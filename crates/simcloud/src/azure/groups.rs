@@ -158,9 +158,13 @@ fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
     let filter = inventory::Filter::read(request)?;
     let shown = request.look("global", |kernel, state| {
         let here = made::Here::of(state, request)?;
-        let groups = state.made.values().filter(|made| made.id.kind.is_empty() && here.has(&made.id));
-        let shown = groups.map(|made| show(kernel, state, made));
-        Ok(shown.filter(|group| filter.takes(group)).collect())
+        let groups = state.made.values().filter(|made| {
+            let tags = kernel.tags_of(&made.id.to_string()).unwrap_or_default();
+            made.id.kind.is_empty()
+                && here.has(&made.id)
+                && filter.takes(&made.id, KIND, &made.location, &tags)
+        });
+        Ok(groups.map(|made| show(kernel, state, made)).collect())
     })?;
     list::page(request, shown, 1_000)
 }
@@ -184,7 +188,7 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
             }
         };
         state.deleting.insert(id.key(), until);
-        let takes = Duration::try_from(until.duration_since(kernel.now())).unwrap_or_default();
+        let takes = operation::left(kernel, until);
         let headers = operation::begin(kernel, state, request, Poll::Result, takes, None);
         Ok(Answer::empty(202).with(headers))
     })

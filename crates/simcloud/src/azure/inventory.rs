@@ -10,7 +10,7 @@ use crate::azure::error::coded;
 use crate::azure::id::Id;
 use crate::azure::launched::Found;
 use crate::azure::machines::item::{self, Expand};
-use crate::azure::machines::{interfaces as parts, status};
+use crate::azure::machines::{self, interfaces as parts, status};
 use crate::azure::made::{self, Here};
 use crate::azure::method::Method;
 use crate::azure::state::State;
@@ -87,6 +87,22 @@ pub(crate) fn all(kernel: &Kernel, state: &State) -> Vec<Thing> {
     things.into_values().collect()
 }
 
+/// The id of the resource that one names, as it is called.
+pub(crate) fn find(kernel: &Kernel, state: &State, wanted: &Id) -> Option<Id> {
+    if wanted.is_a(machines::KIND) {
+        return state.launched.find(kernel, wanted)?.id();
+    }
+    let key = wanted.key();
+    if let Some(made) = state.made.get(&key) {
+        return Some(made.id.clone());
+    }
+    // What came with machines is known by its exact name; what is written otherwise is looked for.
+    if kernel.tags_of(&wanted.to_string()).is_some() {
+        return Some(wanted.clone());
+    }
+    all(kernel, state).into_iter().map(|thing| thing.id).find(|id| id.key() == key)
+}
+
 /// One resource with what is in it.
 pub(crate) fn whole(kernel: &Kernel, state: &State, thing: &Thing) -> Value {
     if let Some(disk) = disks::whole(kernel, state, &thing.id) {
@@ -140,33 +156,32 @@ impl Filter {
         })
     }
 
-    pub(crate) fn takes(&self, shown: &Value) -> bool {
-        let tags = shown["tags"].as_object();
-        let tag =
-            |name: &str| tags.and_then(|tags| tags.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)));
-        let is = |member: &str, wanted: &str| {
-            shown[member].as_str().is_some_and(|own| own.eq_ignore_ascii_case(wanted))
-        };
+    pub(crate) fn takes(&self, id: &Id, kind: &str, location: &Region, tags: &Tags) -> bool {
+        let tag = |name: &str| tags.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
         self.wanted.iter().all(|(name, wanted)| match name.as_str() {
             "tagname" => tag(wanted).is_some(),
             "tagvalue" => {
                 let found = self.wanted.get("tagname").and_then(|name| tag(name));
                 found.is_some_and(|(_, value)| value == wanted)
             }
-            "resourcetype" => is("type", wanted),
-            member => is(member, wanted),
+            "resourcetype" => kind.eq_ignore_ascii_case(wanted),
+            "location" => location.as_str().eq_ignore_ascii_case(wanted),
+            _ => id.name().eq_ignore_ascii_case(wanted),
         })
     }
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
     let filter = Filter::read(request)?;
-    let shown = request.look("global", |kernel, state| {
+    let all = request.look("global", |kernel, state| {
         let here = Here::of(state, request)?;
-        let all = all(kernel, state).into_iter().filter(|thing| here.has(&thing.id));
-        Ok(all.map(|thing| thing.show()).filter(|shown| filter.takes(shown)).collect())
+        let all = all(kernel, state).into_iter().filter(|thing| {
+            let Thing { id, location, tags } = thing;
+            here.has(id) && filter.takes(id, &id.kind, location, tags)
+        });
+        Ok(all.map(|thing| (thing.id.clone(), thing)).collect())
     })?;
-    list::page(request, shown, 1_000)
+    list::page_of(request, all, 1_000, |thing| Some(thing.show()))
 }
 
 #[cfg(test)]

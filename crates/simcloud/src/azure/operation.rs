@@ -120,6 +120,16 @@ pub(crate) fn begin_of(
     headers
 }
 
+/// How long it is until then; nothing if that is past.
+pub(crate) fn left(kernel: &Kernel, until: Timestamp) -> Duration {
+    since(kernel.now(), until)
+}
+
+/// How long it is from one moment to a later one.
+pub(crate) fn since(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
 /// In how many seconds a caller may ask again.
 fn retry_after(left: Duration) -> u64 {
     left.as_secs().clamp(1, 10)
@@ -156,7 +166,7 @@ fn status(request: &Request<'_>) -> Result<Answer, Refusal> {
         },
     });
     if !over {
-        let left = Duration::try_from(operation.done.duration_since(now)).unwrap_or_default();
+        let left = since(now, operation.done);
         return Ok(Answer::ok(&shown)?.with([("Retry-After", retry_after(left).to_string())]));
     }
     shown["endTime"] = operation.done.to_string().into();
@@ -171,7 +181,7 @@ fn result(request: &Request<'_>) -> Result<Answer, Refusal> {
     let location = request.part("location");
     let (operation, now) = find(request, if location.is_empty() { "global" } else { location })?;
     if operation.done > now {
-        let left = Duration::try_from(operation.done.duration_since(now)).unwrap_or_default();
+        let left = since(now, operation.done);
         let again = format!("{}{}?{}", request.head.base, request.head.path, query(request));
         let headers = [("Location", again), ("Retry-After", retry_after(left).to_string())];
         return Ok(Answer::empty(202).with(headers));

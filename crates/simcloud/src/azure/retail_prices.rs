@@ -40,7 +40,7 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
         Some(Ok(count)) => Ok(Some(count)),
         Some(Err(_)) => Err(coded(400, "BadRequest", format!("{name} must be a number."))),
     };
-    let (skip, most) = (count("$skip")?.unwrap_or(0), count("$top")?.unwrap_or(PAGE).min(PAGE));
+    let (skip, most) = (count("$skip")?.unwrap_or(0), count("$top")?.unwrap_or(PAGE).clamp(1, PAGE));
     let items = request.look("global", |kernel, _| {
         let all = all(kernel).into_iter();
         Ok(all.filter(|item| filter.as_ref().is_none_or(|filter| filter.takes(item))).collect::<Vec<_>>())

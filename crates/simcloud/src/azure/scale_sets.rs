@@ -18,7 +18,7 @@ use crate::azure::method::Method;
 use crate::azure::operation::{self, Poll, guid};
 use crate::azure::purchase::{self, herd};
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, fleets};
+use crate::azure::{Answer, Request, fleets, groups};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -306,7 +306,7 @@ fn make(
         }
         herd::end_youngest(kernel, state, &set.launches, market, fewer);
     }
-    let (takes, why) = (left(kernel, set.done), set.told.clone());
+    let (takes, why) = (operation::left(kernel, set.done), set.told.clone());
     state.scale_sets.insert(key.clone(), set);
     outcome?;
     let shown = show(kernel, state, &state.made[&key]);
@@ -315,14 +315,11 @@ fn make(
     Ok(Answer::new(if is_new { 201 } else { 200 }, &shown)?.with(headers))
 }
 
-fn left(kernel: &Kernel, until: Timestamp) -> Duration {
-    Duration::try_from(until.duration_since(kernel.now())).unwrap_or_default()
-}
-
 /// A change of some members: the capacity nearly always.
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
     request.change("global", 0, |kernel, state| {
         let made = made::found(state, request, KIND)?.clone();
+        groups::stays(state, &made.id)?;
         let tags = match &request.body["tags"] {
             Value::Null => kernel.tags_of(&made.id.to_string()).unwrap_or_default(),
             _ => made::tags(request.body)?,
@@ -360,7 +357,14 @@ fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
         set.map_or(Ok(()), |set| set.is_its_own(&made.id))?;
         let gone = upkeep::end(kernel, state, &made.id);
         let poll = Poll::Status { provider: PROVIDER, location: made.location.as_str() };
-        Ok(Answer::empty(202).with(operation::begin(kernel, state, request, poll, left(kernel, gone), None)))
+        Ok(Answer::empty(202).with(operation::begin(
+            kernel,
+            state,
+            request,
+            poll,
+            operation::left(kernel, gone),
+            None,
+        )))
     })
 }
 

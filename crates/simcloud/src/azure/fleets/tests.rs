@@ -362,3 +362,14 @@ fn secrets_are_told_to_nobody() {
     assert_eq!(trial.names("/providers/Microsoft.AzureFleet/fleets"), ["words-a"]);
     assert_eq!(trial.names("/resourceGroups/g/providers/Microsoft.AzureFleet/fleets"), ["words-a"]);
 }
+
+#[test]
+fn nothing_is_changed_in_a_group_that_is_going() {
+    let trial = trial();
+    put(&trial, managed(2));
+    trial.ask("DELETE", &format!("{SUBSCRIPTION}/resourceGroups/g"), Value::Null);
+    let more = json!({ "properties": { "spotPriorityProfile": { "capacity": 4 } } });
+    assert_eq!(trial.refusal("PATCH", FLEET, more), (409, "ResourceGroupBeingDeleted".to_owned()));
+    trial.wait(300);
+    assert_eq!((trial.refusal("GET", "/resourceGroups/g", Value::Null).0, trial.live("ada")), (404, 0));
+}

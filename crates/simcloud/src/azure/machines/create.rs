@@ -158,8 +158,7 @@ pub(crate) fn allocation(why: &Closed, details: &Details) -> Told {
 
 /// How long it takes until a machine is up.
 pub(crate) fn until_up(kernel: &Kernel, m: u32) -> Duration {
-    let up = kernel.machines[m as usize].comes_up();
-    Duration::try_from(up.duration_since(kernel.now())).unwrap_or_default()
+    operation::left(kernel, kernel.machines[m as usize].comes_up())
 }
 
 /// Azure documentation, "Naming rules and restrictions for Azure resources": of Linux, 1 to 64.

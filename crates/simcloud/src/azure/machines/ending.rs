@@ -137,6 +137,5 @@ fn begun(kernel: &Kernel, state: &mut State, request: &Request<'_>, region: &str
 }
 
 fn until(kernel: &Kernel, moment: Option<Timestamp>) -> Duration {
-    let left = moment.map(|moment| moment.duration_since(kernel.now()));
-    left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default()
+    moment.map_or(Duration::ZERO, |moment| operation::left(kernel, moment))
 }

@@ -47,6 +47,9 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         let Some(Value::Array(parts)) = properties.get_mut("ipConfigurations") else {
             return Err(invalid("ipConfigurations", "An interface must have at least one."));
         };
+        if parts.is_empty() {
+            return Err(invalid("ipConfigurations", "An interface must have at least one."));
+        }
         for part in parts {
             configure(state, &wanted.id, part)?;
         }

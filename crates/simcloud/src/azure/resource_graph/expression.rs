@@ -177,7 +177,7 @@ fn single(reader: &mut Reader, depth: usize) -> Result<Expression, String> {
         },
         _ => return Err(format!("an expression should stand where {found} is")),
     };
-    loop {
+    for _ in 0..DEPTH {
         let key = if reader.takes(".") {
             Key::Name(reader.name()?)
         } else if reader.takes("[") {
@@ -193,6 +193,7 @@ fn single(reader: &mut Reader, depth: usize) -> Result<Expression, String> {
         };
         one = Expression::Part(Box::new(one), key);
     }
+    Err("a part of a part is too deep".to_owned())
 }
 
 fn call(name: &str, mut all: Vec<Expression>) -> Result<Expression, String> {
@@ -276,9 +277,21 @@ mod tests {
     #[test]
     fn what_is_no_expression_is_refused() {
         let deep = format!("{}n{}", "(".repeat(200), ")".repeat(200));
-        for text in
-            ["", "and", "n ==", "n == and", "f(n)", "tolower()", "list[", "list[n]", "-'a'", "(n", &deep]
-        {
+        let parts = format!("n{}", ".n".repeat(100_000));
+        for text in [
+            "",
+            "and",
+            "n ==",
+            "n == and",
+            "f(n)",
+            "tolower()",
+            "list[",
+            "list[n]",
+            "-'a'",
+            "(n",
+            &deep,
+            &parts,
+        ] {
             let read = Reader::new(text).and_then(|mut reader| Expression::read(&mut reader));
             assert!(read.is_err(), "{text}");
         }

@@ -61,12 +61,18 @@ pub(super) const VERBS: [(&str, Verb); 8] = [
     ("has_cs", Verb::Has(true)),
 ];
 
-/// Numbers by their size, everything else as text; nothing before all.
+/// Nothing before all, then numbers by their size, then everything else as text: kinds apart, or
+/// three values of two kinds could each come before the next one.
 pub(super) fn order(left: &Value, right: &Value) -> Ordering {
-    match (left.as_f64(), right.as_f64()) {
+    let kind = |value: &Value| match value {
+        Value::Null => 0,
+        Value::Number(_) => 1,
+        _ => 2,
+    };
+    kind(left).cmp(&kind(right)).then_with(|| match (left.as_f64(), right.as_f64()) {
         (Some(left), Some(right)) => left.total_cmp(&right),
-        _ => (!left.is_null(), text(left)).cmp(&(!right.is_null(), text(right))),
-    }
+        _ => text(left).cmp(&text(right)),
+    })
 }
 
 /// A value as text: nothing is an empty one.
@@ -141,4 +147,19 @@ impl Verb {
 fn texts(left: &Value, right: &Value, case: bool, holds: impl Fn(&str, &str) -> bool) -> bool {
     let read = |value: &Value| if case { text(value) } else { text(value).to_lowercase() };
     holds(&read(left), &read(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_unlike_kinds_have_one_order() {
+        let row = [Value::Null, json!(9), json!(10), json!("1x"), json!("9"), json!(true)];
+        for pair in row.windows(2) {
+            assert_eq!(order(&pair[0], &pair[1]), Ordering::Less, "{pair:?}");
+        }
+        assert!(row.is_sorted_by(|left, right| order(left, right) != Ordering::Greater));
+        assert_eq!(order(&row[1], &row[3]), Ordering::Less, "a number is before any text");
+    }
 }

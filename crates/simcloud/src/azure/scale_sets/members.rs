@@ -175,8 +175,7 @@ fn settles(kernel: &Kernel, state: &State, id: &Id) -> Duration {
     let Some(Found::Made(view)) = state.launched.find(kernel, id) else { return Duration::ZERO };
     let machine = &kernel.machines[view.number as usize];
     let down = machine.halts.last().map(|halt| halt.down_at).filter(|down| *down > kernel.now());
-    let until = down.unwrap_or_else(|| machine.comes_up());
-    Duration::try_from(until.duration_since(kernel.now())).unwrap_or_default()
+    operation::left(kernel, down.unwrap_or_else(|| machine.comes_up()))
 }
 
 /// `instanceIds` of a body; `None` where there are none, or all are meant.

@@ -145,7 +145,8 @@ fn what_is_evicted_comes_back_where_that_is_asked_for() {
     for restored in [true, false] {
         let trial = trial();
         let mut body = spot(2);
-        body["properties"]["spotRestorePolicy"] = json!({ "enabled": restored, "restoreTimeout": "PT1H" });
+        body["properties"]["spotRestorePolicy"] =
+            json!({ "enabled": restored, "restoreTimeout": "PT99999999H" });
         trial.done("PUT", SET, body);
         let id = members(&trial)[0]["id"].clone();
         trial.fault(json!({ "kind": "preempt", "cloud": "azure", "instance_id": id, "notice_seconds": 5 }));
@@ -217,4 +218,15 @@ fn what_does_not_go_together_is_refused_by_its_name() {
         assert_eq!(trial.refusal("PUT", SET, body).1, "InvalidParameter", "{name}");
     }
     assert_eq!(trial.live("ada"), 0);
+}
+
+#[test]
+fn nothing_is_changed_in_a_group_that_is_going() {
+    let trial = trial();
+    trial.done("PUT", SET, spot(2));
+    trial.ask("DELETE", &format!("{SUBSCRIPTION}/resourceGroups/g"), Value::Null);
+    let late = trial.refusal("PATCH", SET, json!({ "sku": { "capacity": 4 } }));
+    assert_eq!(late, (409, "ResourceGroupBeingDeleted".to_owned()));
+    trial.wait(300);
+    assert_eq!((trial.refusal("GET", "/resourceGroups/g", Value::Null).0, trial.live("ada")), (404, 0));
 }

@@ -8,6 +8,7 @@ use skyfleet_core::{Market, Timestamp};
 use super::ScaleSet;
 use crate::azure::id::Id;
 use crate::azure::machines::{self, ending};
+use crate::azure::operation;
 use crate::azure::purchase::herd;
 use crate::azure::state::State;
 use crate::kernel::Kernel;
@@ -97,7 +98,7 @@ fn evicted(kernel: &Kernel, set: &ScaleSet, now: Timestamp, within: Duration) ->
     let own = herd::machines(kernel, &set.launches).map(|m| &kernel.machines[m as usize]);
     let lately = own.filter(|machine| {
         machine.cause == Some(EndCause::Reclaimed)
-            && machine.leaving_at.is_some_and(|leaving| leaving + within > now)
+            && machine.leaving_at.is_some_and(|leaving| operation::since(leaving, now) < within)
     });
     u32::try_from(lately.count()).unwrap_or(u32::MAX)
 }
