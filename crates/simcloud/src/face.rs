@@ -39,9 +39,12 @@ impl<B: Beside> Face<B> {
         act(kernel, &mut beside)
     }
 
-    /// Forgets everything that is beside the world.
+    /// An empty world, with nothing beside it: what is beside an old one names machines that the new
+    /// one has not.
     pub(crate) fn reset(&self) {
-        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = B::default();
+        self.world.reset_with(|| {
+            *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = B::default();
+        });
     }
 }
 

@@ -22,7 +22,7 @@ mod aws;
 mod azure;
 mod environment;
 mod gcp;
-mod imds;
+pub(crate) mod imds;
 mod listen;
 mod reply;
 mod share;

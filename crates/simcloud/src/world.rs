@@ -274,7 +274,16 @@ impl World {
 
     /// An empty world, of the same seed.
     pub fn reset(&self) {
-        if let Err(error) = self.with(true, Kernel::reset) {
+        self.reset_with(|| ());
+    }
+
+    /// The same, and something else before anybody looks at the empty world.
+    pub(crate) fn reset_with(&self, also: impl FnOnce()) {
+        let reset = |kernel: &mut Kernel| {
+            kernel.reset();
+            also();
+        };
+        if let Err(error) = self.with(true, reset) {
             tracing::warn!(%error, "the state file was not written");
         }
         if let Some(processes) = &self.0.processes {

@@ -12,6 +12,7 @@ use crate::azure::scale_sets::{self, ScaleSets};
 use crate::azure::{groups, providers};
 use crate::face::Beside;
 use crate::kernel::Kernel;
+use crate::server::imds::azure::events::Events;
 
 /// What Azure keeps beside the world. Each part is in the file of the methods that change it.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) unregistered: providers::Missing,
     /// What Resource Graph knows.
     pub(crate) seen: Seen,
+    /// What machines were told of events.
+    pub(crate) events: Events,
 }
 
 impl Beside for State {

@@ -71,9 +71,6 @@ async fn health(State(admin): State<Arc<Admin>>) -> Result<Json<Value>, Refused>
 /// Empty worlds of the same seed, at the time that it is.
 async fn reset(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let mut log = admin.log();
-    for (_, world) in admin.worlds.all() {
-        world.reset();
-    }
     admin.worlds.aws.reset();
     admin.worlds.gcp.reset();
     admin.worlds.azure.reset();

@@ -19,11 +19,10 @@ use crate::credential::Credential;
 use crate::seed;
 use crate::server::azure::token_of;
 use crate::server::imds::attached::{self, Variables};
-use crate::server::imds::azure::events::Events;
 use crate::server::imds::azure::machine::Machine;
 
 mod attested;
-mod events;
+pub(crate) mod events;
 mod identity;
 mod instance;
 mod machine;
@@ -36,7 +35,6 @@ const VERSIONS: [&str; 3] = ["2021-12-13", "2021-02-01", "2020-09-01"];
 #[derive(Debug)]
 pub(crate) struct Service {
     face: Face,
-    events: Events,
     /// The token that opens the face, where not every one does.
     token: Option<String>,
 }
@@ -78,7 +76,7 @@ impl Service {
     pub(crate) fn new(face: Face, credentials: &[Credential]) -> Arc<Self> {
         let mut own = credentials.iter().filter(|credential| credential.cloud == Cloud::Azure);
         let token = own.next().map(|own| token_of(&own.key_id.to_lowercase(), &own.secret));
-        Arc::new(Self { face, events: Events::default(), token })
+        Arc::new(Self { face, token })
     }
 
     /// Answers what an instance asks; `instance` is the id of its resource or its `vmId`.
@@ -139,8 +137,8 @@ impl Service {
             let Some(machine) = Machine::of(kernel, state, instance) else { return Told::missing() };
             match service.as_str() {
                 "instance" => instance::answer(kernel, state, &machine, rest, asked.query("format")),
-                "scheduledevents" if reads => Told::Json(self.events.document(kernel, &machine)),
-                "scheduledevents" => self.events.start(kernel, &machine, asked.body),
+                "scheduledevents" if reads => Told::Json(state.events.document(kernel, &machine)),
+                "scheduledevents" => events::start(kernel, &machine, asked.body),
                 "attested" if rest.eq_ignore_ascii_case("document") => {
                     attested::answer(kernel, &machine, asked.query("nonce"))
                 }

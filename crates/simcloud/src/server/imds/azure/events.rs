@@ -2,7 +2,6 @@
 //! Events for Linux VMs".
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ use crate::view::MachineView;
 /// service on for it; Azure takes up to two minutes for that, here it is at once.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    told: Mutex<BTreeMap<String, Document>>,
+    told: BTreeMap<String, Document>,
 }
 
 /// The document that a machine was told last.
@@ -33,44 +32,43 @@ struct Document {
 impl Events {
     /// The document of a machine: the events of all machines that are managed together with it, which
     /// here are those of its launch. Whoever reads it must look for himself in `Resources`.
-    pub(crate) fn document(&self, kernel: &Kernel, machine: &Machine) -> Value {
+    pub(crate) fn document(&mut self, kernel: &Kernel, machine: &Machine) -> Value {
         let events: Vec<Value> = events(kernel, machine).map(|(_, event)| event).collect();
         let digest = digest(&[&json!(events).to_string()]);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let document = told.entry(machine.vm_id.clone()).or_insert(Document { incarnation: 1, digest });
+        let document = self.told.entry(machine.vm_id.clone()).or_insert(Document { incarnation: 1, digest });
         if document.digest != digest {
             *document = Document { incarnation: document.incarnation + 1, digest };
         }
         json!({ "DocumentIncarnation": document.incarnation, "Events": events })
     }
+}
 
-    /// `StartRequests`: whoever is ready need not wait. The events begin now.
-    pub(crate) fn start(&self, kernel: &mut Kernel, machine: &Machine, body: &[u8]) -> Told {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Approval {
-            start_requests: Vec<Start>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Start {
-            event_id: String,
-        }
-        let Ok(approval) = serde_json::from_slice::<Approval>(body) else {
-            return Told::bad("The body is not of the form {\"StartRequests\":[{\"EventId\":\"...\"}]}");
-        };
-        let known: Vec<(u32, Value)> = events(kernel, machine).collect();
-        let mut starting = Vec::new();
-        for Start { event_id } in &approval.start_requests {
-            let event = known.iter().find(|(_, event)| event["EventId"] == event_id.as_str());
-            let Some((m, _)) = event else {
-                return Told::bad(&format!("There is no event {event_id}"));
-            };
-            starting.push(*m);
-        }
-        starting.into_iter().for_each(|m| kernel.reclaim_now(m));
-        Told::Text(String::new())
+/// `StartRequests`: whoever is ready need not wait. The events begin now.
+pub(crate) fn start(kernel: &mut Kernel, machine: &Machine, body: &[u8]) -> Told {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Approval {
+        start_requests: Vec<Start>,
     }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Start {
+        event_id: String,
+    }
+    let Ok(approval) = serde_json::from_slice::<Approval>(body) else {
+        return Told::bad("The body is not of the form {\"StartRequests\":[{\"EventId\":\"...\"}]}");
+    };
+    let known: Vec<(u32, Value)> = events(kernel, machine).collect();
+    let mut starting = Vec::new();
+    for Start { event_id } in &approval.start_requests {
+        let event = known.iter().find(|(_, event)| event["EventId"] == event_id.as_str());
+        let Some((m, _)) = event else {
+            return Told::bad(&format!("There is no event {event_id}"));
+        };
+        starting.push(*m);
+    }
+    starting.into_iter().for_each(|m| kernel.reclaim_now(m));
+    Told::Text(String::new())
 }
 
 /// The events that a machine is told, with the numbers of the machines that they are about.

@@ -49,13 +49,16 @@ fn spot() -> Value {
     })
 }
 
+fn network() -> Value {
+    json!({ "location": "eastus", "properties": {
+        "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
+        "subnets": [{ "name": "s", "properties": { "addressPrefix": "10.0.0.0/24" } }] } })
+}
+
 /// Spot machines that run, and their metadata services.
 fn begin(names: &[&str]) -> (Trial, Arc<Service>) {
     let trial = Trial::with_group();
-    let body = json!({ "location": "eastus", "properties": {
-        "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
-        "subnets": [{ "name": "s", "properties": { "addressPrefix": "10.0.0.0/24" } }] } });
-    trial.done("PUT", NET, body);
+    trial.done("PUT", NET, network());
     for name in names {
         trial.done("PUT", &format!("{MACHINES}/{name}"), spot());
     }
@@ -234,4 +237,22 @@ fn a_path_begins_with_an_instance() {
     }
     assert_eq!(split("0-1/metadata/instance"), ("0-1".to_owned(), "/metadata/instance"));
     assert_eq!(split("0-1"), ("0-1".to_owned(), ""));
+}
+
+#[tokio::test]
+async fn after_a_reset_the_documents_begin_anew() {
+    let (trial, service) = begin(&["one"]);
+    let incarnation =
+        async || json_of(&service, "one", "scheduledevents").await["DocumentIncarnation"].clone();
+    assert_eq!(incarnation().await, 1);
+    trial.fault(
+        json!({ "kind": "preempt", "cloud": "azure", "instance_id": id("one"), "notice_seconds": 30 }),
+    );
+    assert_eq!(incarnation().await, 2);
+    trial.face.reset();
+    assert_eq!(ask(&service, "one", "scheduledevents").await.0, StatusCode::NOT_FOUND);
+    trial.done("PUT", "/resourceGroups/g", json!({ "location": "eastus" }));
+    trial.done("PUT", NET, network());
+    trial.done("PUT", &format!("{MACHINES}/one"), spot());
+    assert_eq!(incarnation().await, 1);
 }
