@@ -130,8 +130,12 @@ impl Kernel {
         if kept.holders > 0 && self.blocks(kept.fixture.kind) {
             return Err(Refusal::InUse { id: id.to_owned(), by: kept.holders });
         }
+        let is_group = kept.fixture.kind == FixtureKind::ResourceGroup;
         self.fixtures.remove(id);
-        self.fixtures.retain(|_, kept| kept.fixture.inside.as_deref() != Some(id));
+        // Nothing is inside anything else: a thousand interfaces that go must not look at all of them.
+        if is_group {
+            self.fixtures.retain(|_, kept| kept.fixture.inside.as_deref() != Some(id));
+        }
         Ok(true)
     }
 

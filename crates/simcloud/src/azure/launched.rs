@@ -85,8 +85,8 @@ pub(crate) struct Failed {
 #[derive(Clone, Debug)]
 struct Reserved {
     id: Arc<str>,
-    /// The key of the machine's id.
-    machine: String,
+    /// The key of the machine's id, as long as there is the machine.
+    machine: Option<String>,
     until: Timestamp,
     /// Whether it goes then: its machine is deleted, and it was to go with it.
     goes: bool,
@@ -135,8 +135,18 @@ impl Launched {
     pub(crate) fn fail(&mut self, failed: Failed) {
         let (id, until) = (failed.interface.clone(), failed.at + RESERVED);
         let machine = failed.id.key();
+        if let Some(older) = self.failed.insert(machine.clone(), failed) {
+            self.part(&older);
+        }
+        let machine = Some(machine);
         self.reserved.insert(id.to_lowercase(), Reserved { id, machine, until, goes: false });
-        self.failed.insert(failed.id.key(), failed);
+    }
+
+    /// The interface of a machine that is no more.
+    fn part(&mut self, failed: &Failed) -> Option<&mut Reserved> {
+        let reserved = self.reserved.get_mut(&failed.interface.to_lowercase())?;
+        reserved.machine = None;
+        Some(reserved)
     }
 
     /// What a launch of Azure was; the same world may hold others.
@@ -177,7 +187,7 @@ impl Launched {
     /// Forgets one that could not be made; its interface stays reserved, and goes then if it is to.
     pub(crate) fn forget(&mut self, id: &Id, interface_goes: bool) {
         let Some(failed) = self.failed.remove(&id.key()) else { return };
-        if let Some(reserved) = self.reserved.get_mut(&failed.interface.to_lowercase()) {
+        if let Some(reserved) = self.part(&failed) {
             reserved.goes = interface_goes;
         }
     }
@@ -202,15 +212,16 @@ impl Launched {
 
     /// The machine that could not be made and has this interface.
     pub(crate) fn failed_with(&self, interface: &Id) -> Option<&Failed> {
-        let key = interface.key();
-        let failed = self.failed.get(&self.reserved.get(&key)?.machine)?;
-        (failed.interface.to_lowercase() == key).then_some(failed)
+        self.failed.get(self.reserved.get(&interface.key())?.machine.as_ref()?)
     }
 
     /// Forgets everything in a resource group that is gone.
     pub(crate) fn empty(&mut self, inside: &str) {
         self.failed.retain(|key, _| !key.starts_with(inside));
         self.reserved.retain(|key, _| !key.starts_with(inside));
+        for reserved in self.reserved.values_mut() {
+            reserved.machine.take_if(|machine| machine.starts_with(inside));
+        }
     }
 
     /// Forgets what is over; gives the interfaces that go now, or went with their machines.
@@ -233,10 +244,8 @@ impl Launched {
             let goes = self.failed[&id.key()].details.interface_goes();
             self.forget(&id, goes);
         }
-        let failed = &self.failed;
-        self.reserved.retain(|key, reserved| {
-            let has_it = |failed: &Failed| failed.interface.to_lowercase() == *key;
-            let stays = reserved.until > now || failed.get(&reserved.machine).is_some_and(has_it);
+        self.reserved.retain(|_, reserved| {
+            let stays = reserved.until > now || reserved.machine.is_some();
             if !stays && reserved.goes {
                 going.extend(Id::parse(&reserved.id));
             }

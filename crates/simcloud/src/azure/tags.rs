@@ -80,9 +80,8 @@ fn found(kernel: &Kernel, state: &State, request: &Request<'_>) -> Result<Id, Re
         return Ok(group.clone());
     }
     let wanted = Id::new(&group.subscription, &group.group, &format!("{namespace}/{kind}"), &[name]);
-    let key = wanted.key();
-    let found = inventory::all(kernel, state).into_iter().find(|thing| thing.id.key() == key);
-    found.map(|thing| thing.id).ok_or_else(|| not_found(&wanted.kind, name, &group.group))
+    let found = inventory::find(kernel, state, &wanted);
+    found.ok_or_else(|| not_found(&wanted.kind, name, &group.group))
 }
 
 fn answer(kernel: &Kernel, id: &Id) -> Result<Answer, Refusal> {
