@@ -50,6 +50,8 @@ mod place;
 mod pool;
 /// Machines that are real local processes.
 pub mod process;
+#[cfg(feature = "server")]
+mod range;
 mod reclaim;
 mod refusal;
 /// How each cloud behaves.

@@ -2,6 +2,7 @@
 //! which it was made: as a fixture, an address or a disk.
 
 mod references;
+mod with_machines;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +13,9 @@ use skyfleet_core::{Region, Timestamp};
 
 use crate::azure::error::{coded, not_found};
 use crate::azure::id::Id;
-use crate::azure::machines::interfaces::Part;
 use crate::azure::operation::{self, Poll};
 use crate::azure::state::State;
-use crate::azure::{Answer, Request, groups, list, machines, subscriptions};
+use crate::azure::{Answer, Request, groups, machines, subscriptions};
 use crate::fixture::{Fixture, FixtureKind};
 use crate::kernel::Kernel;
 use crate::refusal::Refusal;
@@ -23,6 +23,7 @@ use crate::tags::Tags;
 use crate::view::Whose;
 
 pub(crate) use references::{parts, properties, reference, unused};
+pub(crate) use with_machines::{get_with, list_with, patch_with};
 
 /// The most tags of a resource, and the longest names and values of one. Azure documentation, "Use
 /// tags to organize your Azure resources".
@@ -190,9 +191,13 @@ pub(crate) fn begin(
     id: &Id,
     location: &Region,
 ) -> Vec<(&'static str, String)> {
-    let provider = id.kind.split('/').next().unwrap_or_default();
-    let poll = Poll::Status { provider, location: location.as_str() };
+    let poll = Poll::Status { provider: provider(id), location: location.as_str() };
     operation::begin(kernel, state, request, poll, TAKES, None)
+}
+
+/// `Microsoft.Network` of anything that is its.
+fn provider(id: &Id) -> &str {
+    id.kind.split('/').next().unwrap_or_default()
 }
 
 /// Changes the tags of what a path names, which is all that can be changed so.
@@ -211,7 +216,7 @@ pub(crate) fn patch(
 ///
 /// # Errors
 /// Those of `check`, too.
-pub(crate) fn patch_checked(
+fn patch_checked(
     request: &Request<'_>,
     kind: &str,
     check: impl FnOnce(&Kernel, &State, &Id) -> Result<(), Refusal>,
@@ -228,12 +233,6 @@ pub(crate) fn patch_checked(
         }
         Answer::ok(&show(kernel, state, made))
     })
-}
-
-/// What came with a machine has the machine's tags, as long as it is there.
-pub(crate) fn not_alone(id: &Id) -> Refusal {
-    let message = format!("Changing the tags of {id}, which came with its machine, is not simulated.");
-    coded(409, "OperationNotAllowed", message)
 }
 
 /// Deletes what a path names: 204 for what is not there.
@@ -278,6 +277,46 @@ pub(crate) fn found<'s>(state: &'s State, request: &Request<'_>, kind: &str) -> 
     state.made.get(&id.key()).ok_or_else(|| not_found(kind, id.name(), &id.group))
 }
 
+/// One resource as it is told.
+///
+/// # Errors
+/// Those of [`found`].
+pub(crate) fn get(
+    request: &Request<'_>,
+    kind: &str,
+    show: impl Fn(&Kernel, &State, &Made) -> Value,
+) -> Result<Answer, Refusal> {
+    request.look("global", |kernel, state| Answer::ok(&show(kernel, state, found(state, request, kind)?)))
+}
+
+/// Begins to delete what a path names, with its machines: 204 for what is not there. `end` says when
+/// it is gone.
+///
+/// # Errors
+/// Those of `end`.
+pub(crate) fn end(
+    request: &Request<'_>,
+    kind: &str,
+    end: impl FnOnce(&mut Kernel, &mut State, &Id) -> Result<Timestamp, Refusal>,
+) -> Result<Answer, Refusal> {
+    request.change("global", 0, |kernel, state| {
+        let id = id_of(state, request, kind)?;
+        let Some(made) = state.made.get(&id.key()).cloned() else { return Ok(Answer::empty(204)) };
+        let gone = end(kernel, state, &made.id)?;
+        let takes = operation::left(kernel, gone);
+        let poll = Poll::Status { provider: provider(&made.id), location: made.location.as_str() };
+        Ok(Answer::empty(202).with(operation::begin(kernel, state, request, poll, takes, None)))
+    })
+}
+
+/// Forgets what was deleted some time ago and is gone now, and the world with it.
+pub(crate) fn gone(kernel: &mut Kernel, state: &mut State, key: &str) {
+    let Some(made) = state.made.remove(key) else { return };
+    if let Err(refusal) = kernel.delete_fixture(&made.id.to_string()) {
+        tracing::warn!(?refusal, id = %made.id, "what is gone stays among what is left");
+    }
+}
+
 /// The resources of a kind in a group or, where the path names none, in a subscription.
 pub(crate) fn list(
     request: &Request<'_>,
@@ -285,35 +324,6 @@ pub(crate) fn list(
     show: impl Fn(&Kernel, &State, &Made) -> Value,
 ) -> Result<Answer, Refusal> {
     list_with(request, kind, |_, _| Vec::new(), show)
-}
-
-/// The same, with what comes with machines that are there.
-pub(crate) fn list_with(
-    request: &Request<'_>,
-    kind: &str,
-    with_machines: impl FnOnce(&Kernel, &State) -> Vec<Part>,
-    show: impl Fn(&Kernel, &State, &Made) -> Value,
-) -> Result<Answer, Refusal> {
-    request.look("global", |kernel, state| {
-        adopt(kernel, state);
-        let here = Here::of(state, request)?;
-        let all = state.made.values().filter(|made| made.id.is_a(kind) && here.has(&made.id));
-        let mut all: Vec<(Id, Listed<'_>)> = all.map(|made| (made.id.clone(), Listed::Made(made))).collect();
-        let parts = with_machines(kernel, state).into_iter().filter(|part| here.has(&part.id));
-        all.extend(parts.map(|part| (part.id.clone(), Listed::Part(part))));
-        list::page_of(request, all, PAGE, |listed| {
-            Some(match listed {
-                Listed::Made(made) => show(kernel, state, made),
-                Listed::Part(part) => part.show(),
-            })
-        })
-    })
-}
-
-/// What a list shows: what callers made, or what came with a machine.
-enum Listed<'s> {
-    Made(&'s Made),
-    Part(Part),
 }
 
 /// Where a list looks.

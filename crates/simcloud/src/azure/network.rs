@@ -3,6 +3,5 @@
 pub(crate) mod addresses;
 pub(crate) mod interfaces;
 pub(crate) mod networks;
-mod range;
 pub(crate) mod security_groups;
 pub(crate) mod security_rules;

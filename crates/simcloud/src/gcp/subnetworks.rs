@@ -15,6 +15,7 @@ use crate::gcp::request::{Answer, Request};
 use crate::gcp::resource::print_of;
 use crate::gcp::url::Scope;
 use crate::gcp::{networks, resource, url};
+use crate::range::Range;
 use crate::refusal::Refusal;
 
 pub(crate) const METHODS: &[Method] = &[
@@ -193,47 +194,10 @@ fn overlap(store: &Store, network: &str, range: Range) -> Option<String> {
     found.map(|(path, _)| url::last(path).to_owned())
 }
 
-/// A row of addresses: `10.128.0.0/20`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    first: u32,
-    bits: u32,
-}
-
-impl Range {
-    fn parse(text: &str) -> Option<Self> {
-        let (first, bits) = text.split_once('/')?;
-        let (first, bits): (Ipv4Addr, u32) = (first.parse().ok()?, bits.parse().ok()?);
-        let range = Self { first: first.into(), bits };
-        (bits <= 32 && range.first & range.mask() == range.first).then_some(range)
-    }
-
-    fn mask(self) -> u32 {
-        u32::MAX.checked_shl(32 - self.bits).unwrap_or(0)
-    }
-
-    fn overlaps(self, other: Self) -> bool {
-        let mask = self.mask() & other.mask();
-        self.first & mask == other.first & mask
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gcp::trial::Trial;
-
-    #[test]
-    fn ranges_overlap_when_they_share_addresses() {
-        let range = |text: &str| Range::parse(text).unwrap();
-        assert!(range("10.0.0.0/8").overlaps(range("10.1.0.0/16")));
-        assert!(range("10.1.0.0/16").overlaps(range("10.0.0.0/8")));
-        assert!(!range("10.1.0.0/16").overlaps(range("10.2.0.0/16")));
-        assert!(range("0.0.0.0/0").overlaps(range("1.2.3.4/32")));
-        for bad in ["10.0.0.1/8", "10.0.0.0", "10.0.0.0/33", "a/8", ""] {
-            assert!(Range::parse(bad).is_none(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_subnetwork_has_addresses_that_no_other_has() {

@@ -60,32 +60,15 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |kernel, state| {
-        made::adopt(kernel, state);
-        let id = made::id_of(state, request, KIND)?;
-        match machines::interfaces::found_address(kernel, &state.launched, &id) {
-            Some(part) => Answer::ok(&part.show()),
-            None => Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)),
-        }
-    })
+    made::get_with(request, KIND, machines::interfaces::found_address, show)
 }
 
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::patch_checked(
-        request,
-        KIND,
-        |kernel, state, id| match machines::interfaces::found_address(kernel, &state.launched, id) {
-            None => Ok(()),
-            Some(_) => Err(made::not_alone(id)),
-        },
-        show,
-    )
+    made::patch_with(request, KIND, machines::interfaces::found_address, show)
 }
 
 fn list_all(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let of_machines =
-        |kernel: &Kernel, state: &State| machines::interfaces::addresses_of_machines(kernel, &state.launched);
-    made::list_with(request, KIND, of_machines, show)
+    made::list_with(request, KIND, machines::interfaces::addresses_of_machines, show)
 }
 
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {

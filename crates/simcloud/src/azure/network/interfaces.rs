@@ -119,32 +119,15 @@ pub(super) fn part_with(state: &State, address: &Id) -> Option<String> {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |kernel, state| {
-        made::adopt(kernel, state);
-        let id = made::id_of(state, request, KIND)?;
-        match machines::interfaces::found(kernel, &state.launched, &id) {
-            Some(part) => Answer::ok(&part.show()),
-            None => Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)),
-        }
-    })
+    made::get_with(request, KIND, machines::interfaces::found, show)
 }
 
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
-    made::patch_checked(
-        request,
-        KIND,
-        |kernel, state, id| match machines::interfaces::found(kernel, &state.launched, id) {
-            None => Ok(()),
-            Some(_) => Err(made::not_alone(id)),
-        },
-        show,
-    )
+    made::patch_with(request, KIND, machines::interfaces::found, show)
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
-    let of_machines =
-        |kernel: &Kernel, state: &State| machines::interfaces::of_machines(kernel, &state.launched);
-    made::list_with(request, KIND, of_machines, show)
+    made::list_with(request, KIND, machines::interfaces::of_machines, show)
 }
 
 /// One that a machine has, or that is reserved for one that could not be made, stays.

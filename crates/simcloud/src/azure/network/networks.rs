@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::range::Range;
 use super::security_groups;
 use crate::azure::error::{coded, invalid, not_found};
 use crate::azure::id::Id;
@@ -12,6 +11,7 @@ use crate::azure::state::State;
 use crate::azure::{Answer, Request, groups, machines};
 use crate::fixture::FixtureKind;
 use crate::kernel::Kernel;
+use crate::range::Range;
 use crate::refusal::Refusal;
 
 pub(crate) const METHODS: &[Method] = &[
@@ -69,7 +69,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |kernel, state| Answer::ok(&show(kernel, made::found(state, request, KIND)?)))
+    made::get(request, KIND, |kernel, _, made| show(kernel, made))
 }
 
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {

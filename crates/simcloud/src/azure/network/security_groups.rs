@@ -48,7 +48,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.look("global", |kernel, state| Answer::ok(&show(kernel, made::found(state, request, KIND)?)))
+    made::get(request, KIND, |kernel, _, made| show(kernel, made))
 }
 
 fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {

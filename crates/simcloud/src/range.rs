@@ -2,14 +2,14 @@ use std::net::Ipv4Addr;
 
 /// IPv4 addresses that begin alike: `10.0.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    first: u32,
-    bits: u32,
+pub(crate) struct Range {
+    pub(crate) first: u32,
+    pub(crate) bits: u32,
 }
 
 impl Range {
     /// `None` for a text of another shape, and for an address that does not begin the range.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (first, bits) = text.split_once('/')?;
         let (first, bits): (Ipv4Addr, u32) = (first.parse().ok()?, bits.parse().ok()?);
         let range = Self { first: first.into(), bits };
@@ -20,18 +20,18 @@ impl Range {
         u32::MAX.checked_shl(32 - self.bits).unwrap_or(0)
     }
 
-    pub(super) fn overlaps(self, other: Self) -> bool {
+    pub(crate) fn overlaps(self, other: Self) -> bool {
         let mask = self.mask() & other.mask();
         self.first & mask == other.first & mask
     }
 
-    pub(super) fn holds(self, other: Self) -> bool {
+    pub(crate) fn holds(self, other: Self) -> bool {
         self.bits <= other.bits && self.overlaps(other)
     }
 
     /// The addresses that an interface may have. Azure documentation, "Azure Virtual Network FAQ":
     /// the first four and the last are Azure's own.
-    pub(super) fn usable(self) -> impl Iterator<Item = Ipv4Addr> {
+    pub(crate) fn usable(self) -> impl Iterator<Item = Ipv4Addr> {
         let last = self.first | !self.mask();
         (self.first.saturating_add(4)..last).map(Ipv4Addr::from)
     }
@@ -49,7 +49,9 @@ mod tests {
         assert!(range("10.0.1.0/24").overlaps(range("10.0.0.0/16")));
         assert!(!range("10.1.0.0/24").overlaps(range("10.0.0.0/16")));
         assert!(
-            ["10.0.0.1/16", "10.0.0.0", "10.0.0.0/33", "x/8"].iter().all(|text| Range::parse(text).is_none())
+            ["10.0.0.1/16", "10.0.0.0", "10.0.0.0/33", "x/8", ""]
+                .iter()
+                .all(|text| Range::parse(text).is_none())
         );
         assert_eq!(
             range("10.0.0.0/29").usable().map(|a| a.to_string()).collect::<Vec<_>>(),
