@@ -299,8 +299,7 @@ pub(crate) fn merge(own: &mut Value, patch: &Value) {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request
-        .look("global", |kernel, state| Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)))
+    made::get(request, KIND, show)
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
@@ -308,16 +307,7 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.change("global", 0, |kernel, state| {
-        let Ok(made) = made::found(state, request, KIND).cloned() else {
-            made::id_of(state, request, KIND)?;
-            return Ok(Answer::empty(204));
-        };
-        let gone = upkeep::end(kernel, state, &made.id);
-        let poll = Poll::Status { provider: PROVIDER, location: made.location.as_str() };
-        let headers = operation::begin(kernel, state, request, poll, operation::left(kernel, gone), None);
-        Ok(Answer::empty(202).with(headers))
-    })
+    made::end(request, KIND, |kernel, state, id| Ok(upkeep::end(kernel, state, id)))
 }
 
 fn going(id: &Id) -> Refusal {

@@ -133,6 +133,25 @@ pub(crate) struct ScaleSet {
 }
 
 impl ScaleSet {
+    /// One that has no machines yet.
+    fn new(kernel: &Kernel, id: &Id, model: Model, fleet: Option<Id>) -> Self {
+        let now = kernel.now();
+        let number = seed::digest(&[id.key().as_bytes(), &now.as_nanosecond().to_le_bytes()]);
+        Self {
+            target: model.capacity,
+            model,
+            created: now,
+            unique: guid(kernel.seed ^ 0x7373, number),
+            launches: Vec::new(),
+            done: now + TAKES,
+            told: None,
+            named: 0,
+            next_attempt: now,
+            fleet,
+            gone: None,
+        }
+    }
+
     pub(crate) fn state(&self, now: Timestamp) -> &'static str {
         match (self.gone, now < self.done, &self.told) {
             (Some(_), ..) => "Deleting",
@@ -208,21 +227,7 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 /// Makes the scale set of a part of a managed fleet: it has no machines yet.
 pub(crate) fn of_fleet(kernel: &mut Kernel, state: &mut State, fleet: &Wanted, part: &Part, body: &Value) {
     let Some(id) = part.blueprint.details.scale_set.clone() else { return };
-    let now = kernel.now();
-    let number = seed::digest(&[id.key().as_bytes(), &now.as_nanosecond().to_le_bytes()]);
-    let set = ScaleSet {
-        model: Model::of_fleet(part),
-        target: part.capacity,
-        created: now,
-        unique: guid(kernel.seed ^ 0x7373, number),
-        launches: Vec::new(),
-        done: now + TAKES,
-        told: None,
-        named: 0,
-        next_attempt: now,
-        fleet: Some(fleet.id.clone()),
-        gone: None,
-    };
+    let set = ScaleSet::new(kernel, &id, Model::of_fleet(part), Some(fleet.id.clone()));
     state.scale_sets.insert(id.key(), set);
     let mut profile = body["properties"]["computeProfile"]["baseVirtualMachineProfile"].clone();
     let terms = &part.blueprint.details.terms;
@@ -281,22 +286,7 @@ fn make(
     let target = model.capacity;
     let mut set = match state.scale_sets.remove(&key) {
         Some(old) => ScaleSet { model, target, told: None, done: old.done.max(now + TAKES), ..old },
-        None => {
-            let number = seed::digest(&[key.as_bytes(), &now.as_nanosecond().to_le_bytes()]);
-            ScaleSet {
-                model,
-                target,
-                created: now,
-                unique: guid(kernel.seed ^ 0x7373, number),
-                launches: Vec::new(),
-                done: now + TAKES,
-                told: None,
-                named: 0,
-                next_attempt: now,
-                fleet: None,
-                gone: None,
-            }
-        }
+        None => ScaleSet::new(kernel, id, model, None),
     };
     made::keep(kernel, state, wanted, FixtureKind::Fleet, told(body));
     let mut outcome = Ok(());
@@ -339,8 +329,7 @@ fn patch(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn get(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request
-        .look("global", |kernel, state| Answer::ok(&show(kernel, state, made::found(state, request, KIND)?)))
+    made::get(request, KIND, show)
 }
 
 fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
@@ -348,23 +337,10 @@ fn list(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 fn delete(request: &Request<'_>) -> Result<Answer, Refusal> {
-    request.change("global", 0, |kernel, state| {
-        let Ok(made) = made::found(state, request, KIND).cloned() else {
-            made::id_of(state, request, KIND)?;
-            return Ok(Answer::empty(204));
-        };
-        let set = state.scale_sets.get(&made.id.key());
-        set.map_or(Ok(()), |set| set.is_its_own(&made.id))?;
-        let gone = upkeep::end(kernel, state, &made.id);
-        let poll = Poll::Status { provider: PROVIDER, location: made.location.as_str() };
-        Ok(Answer::empty(202).with(operation::begin(
-            kernel,
-            state,
-            request,
-            poll,
-            operation::left(kernel, gone),
-            None,
-        )))
+    made::end(request, KIND, |kernel, state, id| {
+        let set = state.scale_sets.get(&id.key());
+        set.map_or(Ok(()), |set| set.is_its_own(id))?;
+        Ok(upkeep::end(kernel, state, id))
     })
 }
 

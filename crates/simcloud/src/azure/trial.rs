@@ -99,6 +99,19 @@ impl Trial {
         panic!("{verb} {path} never ended");
     }
 
+    /// What the operation of an answer comes to.
+    pub(crate) fn outcome(&self, said: &Said) -> Value {
+        let link = &said.headers["Azure-AsyncOperation"];
+        for _ in 0..60 {
+            let polled = self.ask("GET", link, Value::Null).body;
+            if polled["status"] != "InProgress" {
+                return polled;
+            }
+            self.wait(5);
+        }
+        panic!("it never ended");
+    }
+
     pub(crate) fn get(&self, path: &str) -> Value {
         self.done("GET", path, Value::Null)
     }

@@ -43,19 +43,6 @@ fn put(trial: &Trial, body: Value) -> Said {
     said
 }
 
-/// What the operation of an answer comes to.
-fn outcome(trial: &Trial, said: &Said) -> Value {
-    let link = &said.headers["Azure-AsyncOperation"];
-    for _ in 0..60 {
-        let polled = trial.ask("GET", link, Value::Null).body;
-        if polled["status"] != "InProgress" {
-            return polled;
-        }
-        trial.wait(5);
-    }
-    panic!("it never ended");
-}
-
 fn members(trial: &Trial) -> Vec<Value> {
     trial.get(&format!("{FLEET}/virtualMachines"))["value"].as_array().unwrap().clone()
 }
@@ -98,7 +85,7 @@ fn a_thousand_machines_are_one_request_and_ready_in_150_seconds() {
     let name = machines[0]["name"].as_str().unwrap();
     let shown = trial.get(&format!("/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/{name}"));
     assert_eq!((&shown["id"], &shown["tags"]["skyfleet-owner"]), (&machines[0]["id"], &json!("ada")));
-    assert_eq!(outcome(&trial, &said)["status"], "Succeeded");
+    assert_eq!(trial.outcome(&said)["status"], "Succeeded");
 }
 
 #[test]
@@ -119,7 +106,7 @@ fn the_same_request_is_the_same_fleet_and_another_one_is_refused() {
     let changed =
         trial.refusal("PATCH", FLEET, json!({ "properties": { "spotPriorityProfile": { "capacity": 9 } } }));
     assert_eq!(changed.1, "PropertyChangeNotAllowed");
-    assert_eq!(outcome(&trial, &second)["status"], "Succeeded");
+    assert_eq!(trial.outcome(&second)["status"], "Succeeded");
 }
 
 #[test]
@@ -139,7 +126,7 @@ fn machines_without_room_fail_late_each_with_its_reason() {
         }
         let said = put(&trial, body);
         assert!(statuses(&trial).iter().all(|status| status == "Launching"), "{code}");
-        assert_eq!(outcome(&trial, &said)["status"], "Succeeded", "some are there: {code}");
+        assert_eq!(trial.outcome(&said)["status"], "Succeeded", "some are there: {code}");
         let failed: Vec<Value> =
             members(&trial).into_iter().filter(|one| one["operationStatus"] == "Failed").collect();
         assert_eq!((failed.len(), &failed[0]["error"]["code"]), (3, &json!(code)));
@@ -160,7 +147,7 @@ fn a_size_that_a_zone_does_not_have_is_overconstrained() {
     body["zones"] = json!(["3"]);
     body["properties"]["vmSizesProfile"] = json!([{ "name": "Standard_NC24ads_A100_v4" }]);
     let said = put(&trial, body);
-    let told = outcome(&trial, &said);
+    let told = trial.outcome(&said);
     assert_eq!(
         (&told["status"], &told["error"]["code"]),
         (&json!("Failed"), &json!("OverconstrainedZonalAllocationRequest"))
@@ -195,7 +182,7 @@ fn a_fleet_without_one_machine_has_failed() {
     room(&trial, "eastus-1", "all", 0);
     room(&trial, "eastus-2", "all", 0);
     let said = put(&trial, launch(2));
-    let outcome = outcome(&trial, &said);
+    let outcome = trial.outcome(&said);
     assert_eq!(
         (&outcome["status"], &outcome["error"]["code"]),
         (&json!("Failed"), &json!("SkuNotAvailable"))

@@ -34,8 +34,8 @@ pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
     }
     let now = kernel.now();
     // Those of a resource group that is gone have gone with it.
-    let made = &state.made;
-    state.fleets.retain(|key, _| made.contains_key(key));
+    let there = &state.made;
+    state.fleets.retain(|key, _| there.contains_key(key));
     let over = |fleet: &Fleet| {
         let fades = fleet.mode == Mode::Launch && fleet.created + STAYS <= now;
         fades || fleet.gone.is_some_and(|gone| gone <= now)
@@ -44,10 +44,7 @@ pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
         state.fleets.iter().filter(|(_, fleet)| over(fleet)).map(|(key, _)| key.clone()).collect();
     for key in keys {
         state.fleets.remove(&key);
-        let Some(made) = state.made.remove(&key) else { continue };
-        if let Err(refusal) = kernel.delete_fixture(&made.id.to_string()) {
-            tracing::warn!(?refusal, fleet = %made.id, "a fleet that is gone stays among what is left");
-        }
+        made::gone(kernel, state, &key);
     }
     let waits = |fleet: &Fleet| {
         fleet.gone.is_none()

@@ -97,8 +97,9 @@ pub(super) fn again(
         return Err(coded(409, "PropertyChangeNotAllowed", message));
     }
     let many = kernel.lots[view.launch as usize].count > 1;
-    change_told(state, view, request.body, &told, many)?;
+    // What is refused of many is refused by both: after the first nothing is changed in vain.
     change_options(kernel, state, view, request.body)?;
+    change_told(state, view, request.body, &told, many)?;
     if let Some(tags) = tags {
         kernel.retag(&view.id, |own| own.clone_from(&tags));
     }

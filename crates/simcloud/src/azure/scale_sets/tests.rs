@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::azure::blueprint::tests::{profile, trial};
-use crate::azure::trial::{SUBSCRIPTION, Said, Trial};
+use crate::azure::trial::{SUBSCRIPTION, Trial};
 
 const SET: &str = "/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/words";
 const MACHINES: &str = "/resourceGroups/g/providers/Microsoft.Compute/virtualMachines";
@@ -24,18 +24,6 @@ fn members(trial: &Trial) -> Vec<Value> {
 
 fn capacity(trial: &Trial) -> Value {
     trial.get(SET)["sku"]["capacity"].clone()
-}
-
-fn outcome(trial: &Trial, said: &Said) -> Value {
-    let link = &said.headers["Azure-AsyncOperation"];
-    for _ in 0..60 {
-        let polled = trial.ask("GET", link, Value::Null).body;
-        if polled["status"] != "InProgress" {
-            return polled;
-        }
-        trial.wait(5);
-    }
-    panic!("it never ended");
 }
 
 /// How many machines there are of a priority.
@@ -170,7 +158,7 @@ fn want_of_room_shows_late_and_the_next_change_tries_again() {
     }
     let said = trial.ask("PUT", &format!("{SUBSCRIPTION}{SET}"), spot(3));
     assert_eq!(said.status, 201);
-    let told = outcome(&trial, &said);
+    let told = trial.outcome(&said);
     assert_eq!((&told["status"], &told["error"]["code"]), (&json!("Failed"), &json!("SkuNotAvailable")));
     assert_eq!(trial.get(SET)["properties"]["provisioningState"], "Failed");
     assert_eq!((members(&trial).len(), trial.live("ada")), (3, 4), "one of them is only tried");

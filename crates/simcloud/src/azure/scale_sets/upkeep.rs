@@ -8,6 +8,7 @@ use skyfleet_core::{Market, Timestamp};
 use super::ScaleSet;
 use crate::azure::id::Id;
 use crate::azure::machines::{self, ending};
+use crate::azure::made;
 use crate::azure::operation;
 use crate::azure::purchase::herd;
 use crate::azure::state::State;
@@ -27,17 +28,14 @@ pub(crate) fn tend(kernel: &mut Kernel, state: &mut State) {
     }
     let now = kernel.now();
     // Those of a resource group that is gone have gone with it.
-    let made = &state.made;
-    state.scale_sets.retain(|key, _| made.contains_key(key));
+    let there = &state.made;
+    state.scale_sets.retain(|key, _| there.contains_key(key));
     let gone = |set: &ScaleSet| set.gone.is_some_and(|gone| gone <= now);
     let keys: Vec<String> =
         state.scale_sets.iter().filter(|(_, set)| gone(set)).map(|(key, _)| key.clone()).collect();
     for key in keys {
         state.scale_sets.remove(&key);
-        let Some(made) = state.made.remove(&key) else { continue };
-        if let Err(refusal) = kernel.delete_fixture(&made.id.to_string()) {
-            tracing::warn!(?refusal, set = %made.id, "a scale set that is gone stays among what is left");
-        }
+        made::gone(kernel, state, &key);
     }
     let waits = |set: &ScaleSet| set.gone.is_none() && set.fleet.is_none() && set.next_attempt <= now;
     let keys: Vec<String> =
