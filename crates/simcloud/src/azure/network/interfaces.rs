@@ -50,8 +50,11 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
         if parts.is_empty() {
             return Err(invalid("ipConfigurations", "An interface must have at least one."));
         }
+        // What it has itself it may keep, and each of its parts needs another one.
+        let others = self::parts(state).filter(|(made, _)| made.id != wanted.id);
+        let mut taken: BTreeSet<String> = others.filter_map(|(_, part)| inside(part)).collect();
         for part in parts {
-            configure(state, &wanted.id, part)?;
+            configure(state, &wanted.id, part, &mut taken)?;
         }
         let mut body = Map::new();
         body.insert("properties".to_owned(), properties.into());
@@ -62,7 +65,12 @@ fn put(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 /// Gives a part of an interface its address inside, and checks what it names.
-fn configure(state: &State, interface: &Id, part: &mut Value) -> Result<(), Refusal> {
+fn configure(
+    state: &State,
+    interface: &Id,
+    part: &mut Value,
+    taken: &mut BTreeSet<String>,
+) -> Result<(), Refusal> {
     if part["name"].as_str().is_none_or(str::is_empty) || !part["properties"].is_object() {
         return Err(invalid("ipConfigurations", "Each must have a name and properties."));
     }
@@ -86,9 +94,6 @@ fn configure(state: &State, interface: &Id, part: &mut Value) -> Result<(), Refu
         return Err(coded(400, "PublicIPAddressInUse", message));
     }
     if properties["privateIPAddress"].as_str().is_none_or(str::is_empty) {
-        let taken: BTreeSet<String> = parts(state)
-            .filter_map(|(_, part)| Some(part["properties"]["privateIPAddress"].as_str()?.to_owned()))
-            .collect();
         let mut free = range.usable().map(|ip| ip.to_string());
         let Some(ip) = free.find(|ip| !taken.contains(ip)) else {
             let message = format!("Subnet {subnet} does not have enough capacity.");
@@ -96,7 +101,13 @@ fn configure(state: &State, interface: &Id, part: &mut Value) -> Result<(), Refu
         };
         properties["privateIPAddress"] = ip.into();
     }
+    taken.extend(inside(part));
     Ok(())
+}
+
+/// The address inside of a part, as it is written.
+fn inside(part: &Value) -> Option<String> {
+    part["properties"]["privateIPAddress"].as_str().map(str::to_owned)
 }
 
 /// The parts of all interfaces, and whose they are.
@@ -183,6 +194,18 @@ mod tests {
         let made = trial.done("PUT", &nic, body(&subnet));
         assert_eq!(made["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"], "10.0.0.4");
         assert_eq!(trial.refusal("PUT", &format!("{nic}2"), body(&subnet)).1, "PublicIPAddressInUse");
+        let part = |name: &str| json!({ "name": name, "properties": { "subnet": { "id": subnet } } });
+        let several =
+            json!({ "location": "eastus", "properties": { "ipConfigurations": [part("a"), part("b")] } });
+        for _ in 0..2 {
+            let made = trial.done("PUT", &format!("{nic}2"), several.clone());
+            let parts = made["properties"]["ipConfigurations"].as_array().unwrap();
+            let inside: Vec<_> = parts.iter().filter_map(super::inside).collect();
+            assert_eq!(inside, ["10.0.0.5", "10.0.0.6"], "each has its own, and keeps it");
+        }
+        trial.done("DELETE", &format!("{nic}2"), Value::Null);
+        let none = json!({ "location": "eastus", "properties": { "ipConfigurations": [] } });
+        assert_eq!(trial.refusal("PUT", &format!("{nic}2"), none).1, "InvalidParameter");
         for path in [&nic, &pip, &net] {
             trial.done("PATCH", path, json!({ "tags": { "skyfleet-owner": "ada", "a": "b" } }));
             assert_eq!(trial.get(path)["tags"]["a"], "b");
