@@ -6,7 +6,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Counts, Market, Region, TypeName};
+use crate::{Counts, Error, ErrorKind, Market, Region, Result, TypeName};
+
+mod clock;
+mod quotas;
+
+pub use clock::milliseconds_since;
+pub use quotas::QuotaNeeds;
 
 /// The fleet that is to be had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +38,22 @@ impl Wanted {
             [] => vec![Market::Spot, Market::OnDemand],
             markets => markets.to_vec(),
         }
+    }
+
+    /// Those of the regions in scope that the fleet would use; `name` is that of a region as its
+    /// provider knows it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when a region is wanted that is not in scope.
+    pub fn regions_of<R>(&self, scope: Vec<R>, name: impl Fn(&R) -> &Region) -> Result<Vec<R>> {
+        let is_there = |region: &Region| scope.iter().any(|known| name(known) == region);
+        if let Some(unknown) = self.regions.iter().find(|region| !is_there(region)) {
+            let known: Vec<&str> = scope.iter().map(|known| name(known).as_str()).collect();
+            let message = format!("the region {unknown} is not in scope; in scope are {}", known.join(", "));
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
+        let is_used = |region: &R| self.regions.is_empty() || self.regions.contains(name(region));
+        Ok(scope.into_iter().filter(is_used).collect())
     }
 }
 
@@ -154,12 +176,6 @@ pub struct QuotaHealth {
     pub machines: Option<u32>,
 }
 
-impl QuotaHealth {
-    fn left(&self) -> Option<u32> {
-        self.limit.map(|limit| limit.saturating_sub(self.used))
-    }
-}
-
 /// A call that a fleet makes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PermissionHealth {
@@ -173,6 +189,20 @@ pub struct PermissionHealth {
     pub detail: String,
 }
 
+impl PermissionHealth {
+    /// Of a cloud that says beforehand what the caller may do. Without an `optional` permission a
+    /// fleet is had all the same.
+    pub fn told(action: &str, granted: std::result::Result<bool, &Error>, optional: bool) -> Self {
+        let (verdict, detail) = match granted {
+            Ok(true) => (Verdict::Good, String::new()),
+            Ok(false) if optional => (Verdict::Unclear, "missing; a fleet is had without it".to_owned()),
+            Ok(false) => (Verdict::Bad, "missing".to_owned()),
+            Err(error) => (Verdict::Unclear, format!("not known: {}", error.message())),
+        };
+        Self { verdict, action: action.to_owned(), dry_run: false, detail }
+    }
+}
+
 /// One row of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
@@ -184,39 +214,6 @@ pub struct Line {
     pub subject: String,
     /// What was found.
     pub detail: String,
-}
-
-/// Judges each quota by all of them: a fleet may be spread over regions and markets.
-///
-/// `kinds` are the kinds of machine that the fleet may be made of: for each, the places in `quotas`
-/// of all that one such machine draws on, with how much of each it takes. Fills in `machines` and
-/// `verdict`.
-pub fn judge(quotas: &mut [QuotaHealth], kinds: &[Vec<(usize, u32)>], needed: u32) {
-    for quota in &mut *quotas {
-        quota.machines = quota.left().map(|left| left / quota.machine.max(1));
-    }
-    // As many of each kind as fit, one kind after another.
-    let mut left: Vec<Option<u32>> = quotas.iter().map(QuotaHealth::left).collect();
-    let mut together = 0u64;
-    for draws in kinds {
-        let known = draws.iter().filter_map(|(place, units)| Some(left[*place]? / units.max(&1)));
-        // Of a kind whose limits are all unknown, nothing can be counted on.
-        let Some(fit) = known.min() else { continue };
-        for (place, units) in draws {
-            left[*place] = left[*place].map(|left| left - fit * units);
-        }
-        together += u64::from(fit);
-    }
-    let all_known = quotas.iter().all(|quota| quota.machines.is_some());
-    for quota in quotas {
-        quota.verdict = match quota.machines {
-            None => Verdict::Unclear,
-            Some(machines) if machines >= needed => Verdict::Good,
-            Some(_) if together >= u64::from(needed) => Verdict::Good,
-            Some(_) if !all_known => Verdict::Unclear,
-            Some(_) => Verdict::Bad,
-        };
-    }
 }
 
 impl DoctorReport {
@@ -321,39 +318,26 @@ mod tests {
     }
 
     #[test]
-    fn quotas_are_enough_when_all_of_them_together_are() {
-        for (limits, needed, verdicts) in [
-            (vec![Some(200)], 100, vec![Verdict::Good]),
-            (vec![Some(199)], 100, vec![Verdict::Bad]),
-            (vec![Some(120), Some(80)], 100, vec![Verdict::Good, Verdict::Good]),
-            (vec![Some(120), Some(79)], 100, vec![Verdict::Bad, Verdict::Bad]),
-            (vec![Some(120), None], 100, vec![Verdict::Unclear, Verdict::Unclear]),
-            (vec![Some(0), Some(200)], 100, vec![Verdict::Good, Verdict::Good]),
-        ] {
-            let mut quotas: Vec<_> = limits.iter().map(|limit| quota(*limit)).collect();
-            let kinds: Vec<_> = (0..quotas.len()).map(|place| vec![(place, 2)]).collect();
-            judge(&mut quotas, &kinds, needed);
-            let found: Vec<_> = quotas.iter().map(|quota| quota.verdict).collect();
-            assert_eq!(found, verdicts, "{limits:?}");
-        }
+    fn a_fleet_uses_the_regions_that_it_names_else_all_in_scope() {
+        let regions = |names: &[&str]| names.iter().map(|name| Region::from(*name)).collect::<Vec<_>>();
+        let used = |named: &[&str]| {
+            let wanted = Wanted { regions: regions(named), ..Wanted::default() };
+            wanted.regions_of(regions(&["east", "west"]), |region| region)
+        };
+        assert_eq!(used(&[]).unwrap(), regions(&["east", "west"]));
+        assert_eq!(used(&["west"]).unwrap(), regions(&["west"]));
+        let error = used(&["west", "mars"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().contains("mars") && error.message().contains("east, west"), "{error}");
     }
 
     #[test]
-    fn a_machine_that_draws_on_several_quotas_needs_room_in_all() {
-        // Two regions with room for 60 each, and a global quota with room for 100.
-        let mut quotas = vec![quota(Some(120)), quota(Some(120)), quota(Some(200))];
-        let kinds = [vec![(0, 2), (2, 2)], vec![(1, 2), (2, 2)]];
-        judge(&mut quotas, &kinds, 100);
-        assert!(quotas.iter().all(|quota| quota.verdict == Verdict::Good), "{quotas:?}");
-        judge(&mut quotas, &kinds, 101);
-        assert!(quotas.iter().all(|quota| quota.verdict == Verdict::Bad), "{quotas:?}");
-        quotas[2].limit = Some(400);
-        judge(&mut quotas, &kinds, 120);
-        assert!(quotas.iter().all(|quota| quota.verdict == Verdict::Good), "{quotas:?}");
-        assert_eq!(quotas[2].machines, Some(200));
-        judge(&mut quotas, &kinds, 121);
-        let verdicts: Vec<_> = quotas.iter().map(|quota| quota.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Bad, Verdict::Bad, Verdict::Good], "the global one has room");
+    fn a_permission_that_is_missing_is_bad_unless_a_fleet_is_had_without_it() {
+        let verdict = |granted, optional| PermissionHealth::told("x.y", granted, optional).verdict;
+        let down = Error::new(ErrorKind::Unavailable, "down");
+        assert_eq!(verdict(Ok(true), false), Verdict::Good);
+        assert_eq!((verdict(Ok(false), false), verdict(Ok(false), true)), (Verdict::Bad, Verdict::Unclear));
+        assert_eq!(verdict(Err(&down), false), Verdict::Unclear);
     }
 
     #[test]

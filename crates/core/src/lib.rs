@@ -12,12 +12,14 @@
 //! | time | [`Clock`], [`SystemClock`], [`ScaledClock`], [`ManualClock`] |
 //! | behaviour added around any provider | [`layers`] |
 //! | whether a fleet could be had, said beforehand | [`doctor`] |
+//! | advice about capacity, which may be refused | [`advice`] |
 //! | answers of a cloud that stay true for a while | [`kept`] |
-//! | regions and zones by name, in scope and asked about | [`places`] |
+//! | regions, zones and types by name, in scope and asked about | [`places`] |
 //! | reading a provider's own table of the config | [`settings`] |
 //! | how far a reader of preemptions has come | [`read_to`] |
 //! | mocks for unit tests (feature `mock`) | `mock` |
 
+pub mod advice;
 mod capability;
 mod capacity_search;
 mod chain;

@@ -1,6 +1,10 @@
-//! Regions and zones by name: those that the settings let in, and those that a search asks about.
+//! Regions, zones and types by name: those that the settings let in, and those that a search asks
+//! about.
 
-use crate::{Error, ErrorKind, OfferQuery, Region, Result, Zone};
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use crate::{Error, ErrorKind, OfferQuery, Region, Result, TypeName, Zone};
 
 /// A region as its provider knows it.
 pub trait Place {
@@ -69,6 +73,31 @@ pub fn asked<'a, P: Place>(
         scope.iter().filter(|place| query.regions.is_empty() || query.regions.contains(place.region()));
     let asked = places.map(|place| (place, place.zones().iter().filter(wanted).collect::<Vec<_>>()));
     Ok(asked.filter(|(_, zones)| !zones.is_empty()).collect())
+}
+
+/// Refuses types that no place in scope sells; one that only the asked places lack is a right question
+/// without an answer. `known` are those of all places in scope: it is asked for only where a type was
+/// not found in the asked ones.
+///
+/// # Errors
+/// `InvalidRequest` for the first such type, with the nearest; those of `known`.
+pub async fn check_types(
+    provider: &str,
+    asked: &[TypeName],
+    is_found: impl Fn(&TypeName) -> bool,
+    known: impl Future<Output = Result<BTreeSet<TypeName>>>,
+) -> Result<()> {
+    if asked.iter().all(&is_found) {
+        return Ok(());
+    }
+    let known = known.await?;
+    match asked.iter().find(|name| !is_found(name) && !known.contains(*name)) {
+        Some(unknown) => {
+            let known = known.iter().map(TypeName::as_str);
+            Err(no_such(provider, "instance type", unknown.as_str(), known))
+        }
+        None => Ok(()),
+    }
 }
 
 /// There is no such thing: the nearest that there is stands in the message.
@@ -148,5 +177,21 @@ mod tests {
         assert!(zones(&apart).is_empty(), "both are there, but not together");
         let unknown = OfferQuery { regions: vec!["north".into()], ..OfferQuery::default() };
         assert_eq!(asked("cloud", &scope, &unknown, usual).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+
+    #[tokio::test]
+    async fn a_type_is_refused_when_nobody_has_it_and_looked_for_only_when_it_is_missing() {
+        let names = |names: &[&str]| names.iter().map(|name| TypeName::from(*name)).collect::<Vec<_>>();
+        let check = async |asked: &[&str], known: Result<BTreeSet<TypeName>>| {
+            check_types("cloud", &names(asked), |name| name.as_str() == "here", async { known }).await
+        };
+        let down = || Err(Error::new(ErrorKind::Unavailable, "down"));
+        check(&["here"], down()).await.unwrap();
+        assert_eq!(check(&["there"], down()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let known = BTreeSet::from(["there".into()]);
+        check(&["here", "there"], Ok(known.clone())).await.unwrap();
+        let error = check(&["here", "three"], Ok(known)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        assert!(error.message().contains("cloud has no instance type \"three\"; the nearest is \"there\""));
     }
 }

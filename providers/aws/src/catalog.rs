@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use skyfleet_core::kept::Kept;
+use skyfleet_core::places::{check_types, no_such};
 use skyfleet_core::{
     Availability, CapacitySearch, Draw, Error, ErrorKind, Market, Offer, OfferId, OfferQuery, Price, QuotaId,
     Region, Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
@@ -147,9 +148,8 @@ impl Catalogue {
             Ok(found) => found,
             Err(error) => return Err(self.explain(error).await),
         };
-        if let Some(names) = &names {
-            self.check_types(&scope, &found, names).await?;
-        }
+        let is_found = |name: &TypeName| found.iter().any(|found| found.shelf.kinds.contains_key(name));
+        check_types("aws", names.as_deref().unwrap_or_default(), is_found, self.all_types(&scope)).await?;
         self.check_zones(&scope, &found, &query.zones).await?;
         if let Some(age) = self.age() {
             tracing::debug!(age = ?age, regions = asked.len(), "offers out of the catalogue");
@@ -171,7 +171,7 @@ impl Catalogue {
         let wrong = match all.iter().find(|(known, _)| known == region) {
             Some((_, true)) => return error,
             Some((_, false)) => format!("the account has not enabled the region {region}"),
-            None => no_such("region", region.as_str(), all.iter().map(|(region, _)| region.as_str()))
+            None => no_such("aws", "region", region.as_str(), all.iter().map(|(region, _)| region.as_str()))
                 .message()
                 .to_owned(),
         };
@@ -181,7 +181,7 @@ impl Catalogue {
     /// The regions where an answer can be: those asked for, as far as a zone of them is asked for.
     fn asked_regions(&self, scope: &[Region], query: &OfferQuery) -> Result<Vec<Region>> {
         if let Some(unknown) = query.regions.iter().find(|region| !scope.contains(region)) {
-            return Err(no_such("region", unknown.as_str(), scope.iter().map(Region::as_str)));
+            return Err(no_such("aws", "region", unknown.as_str(), scope.iter().map(Region::as_str)));
         }
         let wanted = |region: &&Region| {
             (query.regions.is_empty() || query.regions.contains(region))
@@ -250,26 +250,13 @@ impl Catalogue {
         Ok(Found { shelf, offers })
     }
 
-    /// Refuses types that no region in scope sells; one that only the asked regions lack is a
-    /// right question without an answer.
-    async fn check_types(&self, scope: &[Region], found: &[Found], names: &[TypeName]) -> Result<()> {
-        let missing =
-            |name: &&TypeName| !found.iter().any(|found| found.shelf.kinds.contains_key(name.as_str()));
-        if !names.iter().any(|name| missing(&name)) {
-            return Ok(());
-        }
+    /// The types that any region in scope sells.
+    async fn all_types(&self, scope: &[Region]) -> Result<BTreeSet<TypeName>> {
         let known = scope.iter().map(|region| async move {
             let ask = async { Ok(self.client.type_names(region).await?.into_iter().collect()) };
             self.names.get(region, self.now(), ask).await
         });
-        let known: BTreeSet<TypeName> =
-            try_join_all(known).await?.iter().flat_map(|names| names.iter().cloned()).collect();
-        match names.iter().filter(missing).find(|name| !known.contains(*name)) {
-            Some(unknown) => {
-                Err(no_such("instance type", unknown.as_str(), known.iter().map(TypeName::as_str)))
-            }
-            None => Ok(()),
-        }
+        Ok(try_join_all(known).await?.iter().flat_map(|names| names.iter().cloned()).collect())
     }
 
     /// Refuses zones that no region in scope has.
@@ -284,7 +271,7 @@ impl Catalogue {
                 known.extend(names.iter().map(|zone| zone.name.clone()));
             }
             if !known.contains(zone) {
-                return Err(no_such("zone", zone.as_str(), known.iter().map(Zone::as_str)));
+                return Err(no_such("aws", "zone", zone.as_str(), known.iter().map(Zone::as_str)));
             }
         }
         Ok(())
@@ -429,12 +416,6 @@ fn lies_in(zone: &Zone, region: &Region) -> bool {
 fn is_regular(zone: &Zone, region: &Region) -> bool {
     let rest = zone.as_str().strip_prefix(region.as_str()).unwrap_or_default();
     rest.len() == 1 && rest.bytes().all(|b| b.is_ascii_lowercase())
-}
-
-fn no_such<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let near = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    let near = near.map(|near| format!("; the nearest is {near:?}")).unwrap_or_default();
-    Error::new(ErrorKind::InvalidRequest, format!("aws has no {what} {name:?}{near}")).with("key", what)
 }
 
 #[cfg(test)]

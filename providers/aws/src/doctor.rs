@@ -1,13 +1,12 @@
 //! Whether a fleet could be had, asked beforehand: who calls, what answers, what is allowed, and
 //! how much of it. Nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use futures::StreamExt;
 use skyfleet_core::doctor::{
-    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, RegionHealth, Verdict, Wanted, judge,
+    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, QuotaNeeds, RegionHealth, Verdict,
+    Wanted, milliseconds_since,
 };
-use skyfleet_core::{Clock, Counts, Error, ErrorKind, QuotaId, Region, Result, SystemClock, TypeName};
+use skyfleet_core::{Clock, Counts, Error, ErrorKind, Region, Result, SystemClock, TypeName};
 
 use crate::catalog::Catalogue;
 use crate::client::Client;
@@ -16,8 +15,6 @@ use crate::{AwsProvider, quotas};
 
 /// A signature is refused when its time is five minutes off (AWS Signature Version 4).
 const SKEW_MAX_S: i64 = 300;
-/// From here on it is worth setting the clock.
-const SKEW_NOTED_S: i64 = 30;
 /// How many calls are under way at once: far below every bucket of EC2.
 const AT_ONCE: usize = 8;
 /// What stands for a machine when the fleet names no type.
@@ -35,20 +32,7 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     let asked = SystemClock.now();
     let (caller, server) = client.caller().await;
     let answered = SystemClock.now();
-    report.clock = server.map(|server| {
-        // The answer was written somewhere between the two, and its time has whole seconds.
-        let skew = match () {
-            () if server.as_second() < asked.as_second() - 1 => server.as_second() - asked.as_second(),
-            () if server.as_second() > answered.as_second() + 1 => server.as_second() - answered.as_second(),
-            () => 0,
-        };
-        let verdict = match skew.abs() {
-            0..SKEW_NOTED_S => Verdict::Good,
-            SKEW_NOTED_S..SKEW_MAX_S => Verdict::Unclear,
-            _ => Verdict::Bad,
-        };
-        ClockHealth { verdict, ahead_s: -skew }
-    });
+    report.clock = server.map(|server| ClockHealth::of(asked, answered, server, SKEW_MAX_S));
     match caller {
         Ok(caller) => report.identity = Some(Identity { account: caller.account, caller: caller.arn }),
         Err(error) => {
@@ -59,7 +43,8 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
             report.problems.push(format!("who calls is not known: {error}"));
         }
     }
-    let scope = match scope(client, wanted).await {
+    let scope = client.regions().await.and_then(|scope| wanted.regions_of(scope, |region| region));
+    let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
             report.problems.push(format!("the regions are not known: {error}"));
@@ -92,26 +77,15 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     report
 }
 
-/// The regions in scope that the fleet would use.
-async fn scope(client: &Client, wanted: &Wanted) -> Result<Vec<Region>> {
-    let scope = client.regions().await?;
-    if let Some(unknown) = wanted.regions.iter().find(|region| !scope.contains(region)) {
-        let known: Vec<&str> = scope.iter().map(Region::as_str).collect();
-        let message = format!("the region {unknown} is not in scope; in scope are {}", known.join(", "));
-        return Err(Error::new(ErrorKind::InvalidRequest, message));
-    }
-    Ok(scope.into_iter().filter(|r| wanted.regions.is_empty() || wanted.regions.contains(r)).collect())
-}
-
 async fn region_health(client: &Client, region: &Region) -> RegionHealth {
     let started = SystemClock.now();
     let network = client.network(region).await;
-    let milliseconds = SystemClock.now().duration_since(started).as_millis();
+    let milliseconds = milliseconds_since(started);
     let mut health = RegionHealth {
         verdict: Verdict::Good,
         region: region.to_string(),
         answers: true,
-        milliseconds: u64::try_from(milliseconds).unwrap_or(0),
+        milliseconds,
         network: None,
         detail: String::new(),
     };
@@ -142,45 +116,19 @@ async fn quota_health(
     regions: &[Region],
     wanted: &Wanted,
 ) -> Result<Vec<QuotaHealth>> {
-    let mut sizes = BTreeMap::<QuotaId, u32>::new();
+    let mut needs = QuotaNeeds::default();
     for region in regions {
         for (name, vcpus) in machines(catalogue, region, wanted).await? {
             for market in wanted.markets() {
                 if let Some(id) = quotas::quota_of(region, name.as_str(), market) {
-                    let least = sizes.entry(id).or_insert(vcpus);
-                    *least = vcpus.min(*least);
+                    needs.add(market, [(id, vcpus)]);
                 }
             }
         }
     }
-    let ids: BTreeSet<QuotaId> = sizes.keys().cloned().collect();
-    let signals = quotas::signals(client, &ids, |name| catalogue.vcpus(regions, name)).await?;
-    let mut found: Vec<QuotaHealth> = signals
-        .into_iter()
-        .filter_map(|signal| match signal {
-            skyfleet_core::Signal::Quota { id, limit, used } => {
-                let (region, code, market) = quotas::parts(&id)?;
-                Some(QuotaHealth {
-                    verdict: Verdict::Unclear,
-                    region: region.to_string(),
-                    code: code.to_owned(),
-                    name: quotas::quota_name(code).unwrap_or_default(),
-                    market,
-                    counts: Counts::Vcpus,
-                    limit,
-                    used,
-                    machine: (*sizes.get(&id)?).max(1),
-                    machines: None,
-                })
-            }
-            _ => None,
-        })
-        .collect();
-    // A machine draws on one of them.
-    let kinds: Vec<_> =
-        (found.iter().enumerate()).map(|(place, quota)| vec![(place, quota.machine)]).collect();
-    judge(&mut found, &kinds, wanted.count);
-    Ok(found)
+    let signals = quotas::signals(client, &needs.quotas(), |name| catalogue.vcpus(regions, name)).await?;
+    let words = |code: &str| (quotas::quota_name(code).unwrap_or_default(), Counts::Vcpus);
+    Ok(needs.judge(signals, wanted.count, words))
 }
 
 /// The types that the fleet may be of, each with its vCPUs; one of each kind of quota when the fleet

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use skyfleet_core::kept::Kept;
-use skyfleet_core::places::{asked, in_scope, no_such};
+use skyfleet_core::places::{asked, check_types, in_scope};
 use skyfleet_core::{
     Availability, CapacitySearch, Draw, Error, Market, Offer, OfferId, OfferQuery, Price, QuotaId, Region,
     Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
@@ -147,9 +147,9 @@ impl Catalogue {
                 }
             }
         }
-        if !query.instance_types.is_empty() {
-            self.check_types(&scope, query, &offers).await?;
-        }
+        let found: BTreeSet<&TypeName> = offers.iter().map(|offer| &offer.instance_type.name).collect();
+        let known = self.all_types(&scope);
+        check_types("azure", &query.instance_types, |name| found.contains(name), known).await?;
         if let Some(age) = self.age() {
             tracing::debug!(age = ?age, offers = offers.len(), "offers out of the catalogue");
         }
@@ -192,23 +192,10 @@ impl Catalogue {
         }
     }
 
-    /// Refuses sizes that no region in scope sells; one that only the asked places lack is a right
-    /// question without an answer.
-    async fn check_types(&self, scope: &[RegionInfo], query: &OfferQuery, offers: &[Offer]) -> Result<()> {
-        let found: BTreeSet<&TypeName> = offers.iter().map(|offer| &offer.instance_type.name).collect();
-        let missing = |name: &&TypeName| !found.contains(name);
-        if !query.instance_types.iter().any(|name| missing(&name)) {
-            return Ok(());
-        }
+    /// The sizes that any region in scope sells.
+    async fn all_types(&self, scope: &[RegionInfo]) -> Result<BTreeSet<TypeName>> {
         let shelves = self.shelves(scope.iter().map(|info| info.name.clone()).collect()).await?;
-        let known: BTreeSet<&TypeName> = shelves.values().flat_map(|shelf| shelf.keys()).collect();
-        match query.instance_types.iter().filter(missing).find(|name| !known.contains(*name)) {
-            Some(unknown) => {
-                let known = known.iter().map(|name| name.as_str());
-                Err(no_such("azure", "instance type", unknown.as_str(), known))
-            }
-            None => Ok(()),
-        }
+        Ok(shelves.values().flat_map(|shelf| shelf.keys().cloned()).collect())
     }
 
     async fn signals(&self, query: &SignalQuery) -> Result<Vec<Signal>> {

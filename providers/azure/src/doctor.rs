@@ -1,18 +1,14 @@
 //! Whether a fleet could be had, asked beforehand: which subscription, what is registered, what is
 //! allowed, where, and how much of it. Nothing is changed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 use skyfleet_core::doctor::{
-    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, RegionHealth, ServiceHealth, Verdict,
-    Wanted, judge,
+    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, QuotaNeeds, RegionHealth,
+    ServiceHealth, Verdict, Wanted, milliseconds_since,
 };
-use skyfleet_core::{
-    Arch, Clock, Counts, Error, ErrorKind, InstanceType, Market, QuotaId, Region, Result, Signal,
-    SystemClock, Timestamp,
-};
+use skyfleet_core::{Arch, Clock, Counts, ErrorKind, InstanceType, Market, Region, Result, SystemClock};
 
 use crate::catalog::{Catalogue, Kind};
 use crate::client::Client;
@@ -25,8 +21,6 @@ mod role;
 /// Tokens are refused when their time is five minutes off (Microsoft identity platform documentation,
 /// "Access tokens", validation).
 const SKEW_MAX_S: i64 = 300;
-/// From here on it is worth setting the clock.
-const SKEW_NOTED_S: i64 = 30;
 
 /// What a fleet needs of a subscription, and the type whose regions tell where it is sold.
 const SERVICES: [(&str, &str); 4] = [
@@ -49,7 +43,7 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     let asked = SystemClock.now();
     match client.subscription_info().await {
         Ok((told, time)) => {
-            report.clock = time.map(|time| clock_health(asked, SystemClock.now(), time));
+            report.clock = time.map(|time| ClockHealth::of(asked, SystemClock.now(), time, SKEW_MAX_S));
             let (identity, problem) = identity(client, &told);
             report.identity = Some(identity);
             report.problems.extend(problem);
@@ -73,15 +67,15 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     report.services.push(prices(&client.price_sample().await));
     report.permissions = permission_health(client).await;
     let started = SystemClock.now();
-    let scope = match scope(catalogue, wanted).await {
+    let scope = catalogue.scope().await.and_then(|scope| wanted.regions_of(scope, |region| &region.name));
+    let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
             report.problems.push(format!("the regions are not known: {error}"));
             return report;
         }
     };
-    let milliseconds = SystemClock.now().duration_since(started).as_millis();
-    let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
+    let milliseconds = milliseconds_since(started);
     let networks = networks(client).await;
     report.regions = (scope.iter())
         .map(|info| region_health(&info.name, milliseconds, network(&networks, &info.name), &told))
@@ -108,21 +102,6 @@ fn identity(client: &Client, told: &Value) -> (Identity, Option<String>) {
     (Identity { account, caller }, problem)
 }
 
-fn clock_health(asked: Timestamp, answered: Timestamp, server: Timestamp) -> ClockHealth {
-    // The answer was written somewhere between the two, and its time has whole seconds.
-    let skew = match () {
-        () if server.as_second() < asked.as_second() - 1 => server.as_second() - asked.as_second(),
-        () if server.as_second() > answered.as_second() + 1 => server.as_second() - answered.as_second(),
-        () => 0,
-    };
-    let verdict = match skew.abs() {
-        0..SKEW_NOTED_S => Verdict::Good,
-        SKEW_NOTED_S..SKEW_MAX_S => Verdict::Unclear,
-        _ => Verdict::Bad,
-    };
-    ClockHealth { verdict, ahead_s: -skew }
-}
-
 fn service(name: &str, told: &Result<Value>) -> ServiceHealth {
     let state =
         told.as_ref().map(|told| told.get("registrationState").and_then(Value::as_str).unwrap_or_default());
@@ -147,30 +126,10 @@ fn prices(sample: &Result<()>) -> ServiceHealth {
 async fn permission_health(client: &Client) -> Vec<PermissionHealth> {
     let granted = client.granted().await;
     let health = permissions::all().into_iter().map(|action| {
-        let (verdict, detail) = match &granted {
-            Ok(granted) if role::allows(granted, action) => (Verdict::Good, String::new()),
-            Ok(_) if permissions::is_optional(action) => {
-                (Verdict::Unclear, "missing; a fleet is had without it".to_owned())
-            }
-            Ok(_) => (Verdict::Bad, "missing".to_owned()),
-            Err(error) => (Verdict::Unclear, format!("not known: {}", error.message())),
-        };
-        PermissionHealth { verdict, action: action.to_owned(), dry_run: false, detail }
+        let granted = granted.as_ref().map(|granted| role::allows(granted, action));
+        PermissionHealth::told(action, granted, permissions::is_optional(action))
     });
     health.collect()
-}
-
-/// The regions in scope that the fleet would use.
-async fn scope(catalogue: &Catalogue, wanted: &Wanted) -> Result<Vec<RegionInfo>> {
-    let scope = catalogue.scope().await?;
-    let names = || scope.iter().map(|region| &region.name);
-    if let Some(unknown) = wanted.regions.iter().find(|region| !names().any(|known| known == *region)) {
-        let known: Vec<&str> = names().map(|name| name.as_str()).collect();
-        let message = format!("the region {unknown} is not in scope; in scope are {}", known.join(", "));
-        return Err(Error::new(ErrorKind::InvalidRequest, message));
-    }
-    let used = |region: &RegionInfo| wanted.regions.is_empty() || wanted.regions.contains(&region.name);
-    Ok(scope.into_iter().filter(used).collect())
 }
 
 /// The subnets of the settings: each with the region of its network, or with what is wrong.
@@ -250,9 +209,7 @@ async fn quota_health(
     regions: &[RegionInfo],
     wanted: &Wanted,
 ) -> Result<Vec<QuotaHealth>> {
-    // Every way to get a machine of the fleet: what it draws on, and how much of it.
-    let mut ways: Vec<Vec<(QuotaId, u32)>> = Vec::new();
-    let mut least = BTreeMap::<QuotaId, (Market, u32)>::new();
+    let mut needs = QuotaNeeds::default();
     for region in regions {
         for kind in machines(catalogue, &region.name, wanted).await? {
             for market in wanted.markets() {
@@ -260,44 +217,15 @@ async fn quota_health(
                     continue;
                 }
                 let draws = quotas::draws(&region.name, &kind, market);
-                let draws = draws.iter().map(|draw| (draw.quota.clone(), draw.counts.units(&kind.spec)));
-                let draws: Vec<(QuotaId, u32)> = draws.collect();
-                for (quota, units) in &draws {
-                    let (_, machine) = least.entry(quota.clone()).or_insert((market, *units));
-                    *machine = (*machine).min(*units);
-                }
-                ways.push(draws);
+                needs.add(
+                    market,
+                    draws.iter().map(|draw| (draw.quota.clone(), draw.counts.units(&kind.spec))),
+                );
             }
         }
     }
-    let signals = quotas::signals(client, &least.keys().cloned().collect()).await?;
-    let mut places = BTreeMap::new();
-    let mut found = Vec::new();
-    for signal in signals {
-        let Signal::Quota { id, limit, used } = signal else { continue };
-        let (Some((region, name)), Some((market, machine))) = (quotas::parts(&id), least.get(&id)) else {
-            continue;
-        };
-        found.push(QuotaHealth {
-            verdict: Verdict::Unclear,
-            region: region.to_owned(),
-            code: name.to_owned(),
-            name: String::new(),
-            market: *market,
-            counts: Counts::Vcpus,
-            limit,
-            used,
-            machine: (*machine).max(1),
-            machines: None,
-        });
-        places.insert(id, found.len() - 1);
-    }
-    let ways: Vec<Vec<(usize, u32)>> = ways
-        .iter()
-        .map(|draws| draws.iter().filter_map(|(id, units)| Some((*places.get(id)?, *units))).collect())
-        .collect();
-    judge(&mut found, &ways, wanted.count);
-    Ok(found)
+    let signals = quotas::signals(client, &needs.quotas()).await?;
+    Ok(needs.judge(signals, wanted.count, |_| (String::new(), Counts::Vcpus)))
 }
 
 /// The sizes that the fleet may be of; the usual ones when it names none.

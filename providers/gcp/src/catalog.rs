@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use skyfleet_core::kept::Kept;
-use skyfleet_core::places::{asked, in_scope, no_such};
+use skyfleet_core::places::{asked, check_types, in_scope};
 use skyfleet_core::{
     Availability, CapacitySearch, Draw, Error, Market, Offer, OfferId, OfferQuery, Price, QuotaId, Region,
     Result, Signal, SignalQuery, Timestamp, TypeName, Zone,
@@ -185,9 +185,9 @@ impl Catalogue {
                 }
             }
         }
-        if !query.instance_types.is_empty() {
-            self.check_types(&scope, query, &offers).await?;
-        }
+        let found: BTreeSet<&TypeName> = offers.iter().map(|offer| &offer.instance_type.name).collect();
+        let known = self.all_types(&scope);
+        check_types("gcp", &query.instance_types, |name| found.contains(name), known).await?;
         if let Some(age) = self.age() {
             tracing::debug!(age = ?age, offers = offers.len(), "offers out of the catalogue");
         }
@@ -239,14 +239,8 @@ impl Catalogue {
         has(Market::OnDemand) && !has(Market::Spot)
     }
 
-    /// Refuses types that no zone in scope sells; one that only the asked zones lack is a right
-    /// question without an answer.
-    async fn check_types(&self, scope: &[RegionInfo], query: &OfferQuery, offers: &[Offer]) -> Result<()> {
-        let found: BTreeSet<&TypeName> = offers.iter().map(|offer| &offer.instance_type.name).collect();
-        let missing = |name: &&TypeName| !found.contains(name);
-        if !query.instance_types.iter().any(|name| missing(&name)) {
-            return Ok(());
-        }
+    /// The types that any zone in scope sells.
+    async fn all_types(&self, scope: &[RegionInfo]) -> Result<BTreeSet<TypeName>> {
         let zones: Vec<Zone> = scope.iter().flat_map(|region| region.zones.iter().cloned()).collect();
         let (shelves, accelerators) = futures::try_join!(self.shelves(zones), self.accelerators())?;
         let mut known = BTreeSet::new();
@@ -254,12 +248,7 @@ impl Catalogue {
             let attachable = accelerators.get(zone).map_or(&[][..], Vec::as_slice);
             known.extend(all_kinds(shelf, attachable).into_keys());
         }
-        match query.instance_types.iter().filter(missing).find(|name| !known.contains(*name)) {
-            Some(unknown) => {
-                Err(no_such("gcp", "instance type", unknown.as_str(), known.iter().map(TypeName::as_str)))
-            }
-            None => Ok(()),
-        }
+        Ok(known)
     }
 
     async fn signals(&self, query: &SignalQuery) -> Result<Vec<Signal>> {

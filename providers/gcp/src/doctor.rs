@@ -1,15 +1,13 @@
 //! Whether a fleet could be had, asked beforehand: which project, what is switched on, what is
 //! allowed, where, and how much of it. Nothing is changed.
 
-use std::collections::BTreeMap;
-
 use google_cloud_compute_v1::model::MachineType;
 use google_cloud_compute_v1::model::machine_type::Accelerators;
 use skyfleet_core::doctor::{
-    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, RegionHealth, ServiceHealth, Verdict,
-    Wanted, judge,
+    ClockHealth, DoctorReport, Identity, PermissionHealth, QuotaHealth, QuotaNeeds, RegionHealth,
+    ServiceHealth, Verdict, Wanted, milliseconds_since,
 };
-use skyfleet_core::{Clock, Error, ErrorKind, Market, QuotaId, Result, Signal, SystemClock};
+use skyfleet_core::{Clock, Error, ErrorKind, Result, SystemClock};
 
 use crate::catalog::{Catalogue, Kind};
 use crate::client::Client;
@@ -22,8 +20,6 @@ pub mod permissions;
 /// Tokens are refused when their time is ten minutes off (Google Identity documentation, "Using
 /// OAuth 2.0 for server to server applications": `iat` and `exp`).
 const SKEW_MAX_S: i64 = 600;
-/// From here on it is worth setting the clock.
-const SKEW_NOTED_S: i64 = 30;
 
 const COMPUTE: &str = "compute.googleapis.com";
 const BILLING: &str = "cloudbilling.googleapis.com";
@@ -63,15 +59,15 @@ async fn examine(client: &Client, catalogue: &Catalogue, wanted: &Wanted) -> Doc
     report.services.push(service(BILLING, &priced, Verdict::Unclear));
     (report.permissions, report.clock) = permission_health(client).await;
     let started = SystemClock.now();
-    let scope = match scope(catalogue, wanted).await {
+    let scope = catalogue.scope().await.and_then(|scope| wanted.regions_of(scope, |region| &region.name));
+    let scope = match scope {
         Ok(scope) => scope,
         Err(error) => {
             report.problems.push(format!("the regions are not known: {error}"));
             return report;
         }
     };
-    let milliseconds = SystemClock.now().duration_since(started).as_millis();
-    let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
+    let milliseconds = milliseconds_since(started);
     let networks = network::in_regions(client, &scope).await;
     let regions = scope.iter().zip(networks);
     report.regions = regions.map(|(region, network)| region_health(region, milliseconds, network)).collect();
@@ -115,43 +111,12 @@ async fn permission_health(client: &Client) -> (Vec<PermissionHealth>, Option<Cl
     let asked = SystemClock.now();
     let (granted, server) = client.granted(&names).await;
     let answered = SystemClock.now();
-    let clock = server.map(|server| {
-        // The answer was written somewhere between the two, and its time has whole seconds.
-        let skew = match () {
-            () if server.as_second() < asked.as_second() - 1 => server.as_second() - asked.as_second(),
-            () if server.as_second() > answered.as_second() + 1 => server.as_second() - answered.as_second(),
-            () => 0,
-        };
-        let verdict = match skew.abs() {
-            0..SKEW_NOTED_S => Verdict::Good,
-            SKEW_NOTED_S..SKEW_MAX_S => Verdict::Unclear,
-            _ => Verdict::Bad,
-        };
-        ClockHealth { verdict, ahead_s: -skew }
-    });
+    let clock = server.map(|server| ClockHealth::of(asked, answered, server, SKEW_MAX_S));
     let health = asked_for.into_iter().map(|(name, optional)| {
-        let (verdict, detail) = match &granted {
-            Ok(granted) if granted.iter().any(|known| known == name) => (Verdict::Good, String::new()),
-            Ok(_) if optional => (Verdict::Unclear, "missing; a fleet is had without it".to_owned()),
-            Ok(_) => (Verdict::Bad, "missing".to_owned()),
-            Err(error) => (Verdict::Unclear, format!("not known: {}", error.message())),
-        };
-        PermissionHealth { verdict, action: name.to_owned(), dry_run: false, detail }
+        let granted = granted.as_ref().map(|granted| granted.iter().any(|known| known == name));
+        PermissionHealth::told(name, granted, optional)
     });
     (health.collect(), clock)
-}
-
-/// The regions in scope that the fleet would use.
-async fn scope(catalogue: &Catalogue, wanted: &Wanted) -> Result<Vec<RegionInfo>> {
-    let scope = catalogue.scope().await?;
-    let names = || scope.iter().map(|region| &region.name);
-    if let Some(unknown) = wanted.regions.iter().find(|region| !names().any(|known| known == *region)) {
-        let known: Vec<&str> = names().map(|name| name.as_str()).collect();
-        let message = format!("the region {unknown} is not in scope; in scope are {}", known.join(", "));
-        return Err(Error::new(ErrorKind::InvalidRequest, message));
-    }
-    let used = |region: &RegionInfo| wanted.regions.is_empty() || wanted.regions.contains(&region.name);
-    Ok(scope.into_iter().filter(used).collect())
 }
 
 fn region_health(
@@ -173,51 +138,20 @@ async fn quota_health(
     regions: &[RegionInfo],
     wanted: &Wanted,
 ) -> Result<Vec<QuotaHealth>> {
-    // Every way to get a machine of the fleet: what it draws on, and how much of it.
-    let mut ways: Vec<Vec<(QuotaId, u32)>> = Vec::new();
-    let mut least = BTreeMap::<QuotaId, (Market, u32)>::new();
+    let mut needs = QuotaNeeds::default();
     for region in regions {
         for kind in machines(catalogue, region, wanted).await? {
             for market in wanted.markets() {
                 let draws = quotas::draws(region, &kind, market);
-                let draws = draws.iter().map(|draw| (draw.quota.clone(), draw.counts.units(&kind.spec)));
-                let draws: Vec<(QuotaId, u32)> = draws.collect();
-                for (quota, units) in &draws {
-                    let (_, machine) = least.entry(quota.clone()).or_insert((market, *units));
-                    *machine = (*machine).min(*units);
-                }
-                ways.push(draws);
+                needs.add(
+                    market,
+                    draws.iter().map(|draw| (draw.quota.clone(), draw.counts.units(&kind.spec))),
+                );
             }
         }
     }
-    let signals = quotas::signals(client, &least.keys().cloned().collect()).await?;
-    let mut places = BTreeMap::new();
-    let mut found = Vec::new();
-    for signal in signals {
-        let Signal::Quota { id, limit, used } = signal else { continue };
-        let (Some((place, metric)), Some((market, machine))) = (quotas::parts(&id), least.get(&id)) else {
-            continue;
-        };
-        found.push(QuotaHealth {
-            verdict: Verdict::Unclear,
-            region: place.to_owned(),
-            code: metric.to_owned(),
-            name: String::new(),
-            market: *market,
-            counts: quotas::counts(metric),
-            limit,
-            used,
-            machine: (*machine).max(1),
-            machines: None,
-        });
-        places.insert(id, found.len() - 1);
-    }
-    let ways: Vec<Vec<(usize, u32)>> = ways
-        .iter()
-        .map(|draws| draws.iter().filter_map(|(id, units)| Some((*places.get(id)?, *units))).collect())
-        .collect();
-    judge(&mut found, &ways, wanted.count);
-    Ok(found)
+    let signals = quotas::signals(client, &needs.quotas()).await?;
+    Ok(needs.judge(signals, wanted.count, |metric| (String::new(), quotas::counts(metric))))
 }
 
 /// The types that the fleet may be of; the usual ones when it names none.

@@ -189,13 +189,6 @@ fn a_zone_lies_in_the_region_that_its_name_begins_with() {
     }
 }
 
-#[test]
-fn an_unknown_name_is_refused_with_the_nearest() {
-    let error = no_such("region", "us-esat-1", ["eu-west-1", "us-east-1"].into_iter());
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert!(error.message().contains("\"us-esat-1\"") && error.message().contains("\"us-east-1\""));
-}
-
 #[tokio::test]
 async fn a_region_of_the_settings_that_there_is_not_is_a_wrong_setting() {
     let settings =

@@ -2,12 +2,12 @@
 //! none.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use skyfleet_core::advice::Questions;
 use skyfleet_core::kept::Kept;
-use skyfleet_core::{Error, ErrorKind, OfferId, Region, Result, Signal, Timestamp, TypeName, Zone};
+use skyfleet_core::{OfferId, Region, Result, Signal, TypeName, Zone};
 
 use crate::client::Client;
 use crate::client::market::ScoreQuestion;
@@ -28,16 +28,14 @@ const COUNT_MAX: u32 = 1_000;
 /// The most rows that Resource Graph gives at once are a thousand; that many rates are asked for.
 const RATED_REGIONS_MAX: usize = 20;
 const RATED_SIZES_MAX: usize = 50;
-/// How long nothing is asked for after Azure said that the caller may not ask.
-const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What was answered, for as long as it is true.
 #[derive(Debug)]
 pub(super) struct Advice {
     scores: Kept<ScoreQuestion, Scores>,
     rates: Kept<(Vec<Region>, Vec<TypeName>), Rates>,
-    scores_paused: Mutex<Option<Timestamp>>,
-    rates_paused: Mutex<Option<Timestamp>>,
+    about_scores: Questions,
+    about_rates: Questions,
 }
 
 /// By size in small letters and by zone: the region's own name where the score is of all of it.
@@ -51,8 +49,8 @@ impl Default for Advice {
         Self {
             scores: Kept::new(SCORE_AGE_MAX),
             rates: Kept::new(RATE_AGE_MAX),
-            scores_paused: Mutex::default(),
-            rates_paused: Mutex::default(),
+            about_scores: Questions::default(),
+            about_rates: Questions::default(),
         }
     }
 }
@@ -92,7 +90,7 @@ impl Advice {
     async fn scores(&self, client: &Client, spot: &[&OfferId], count: u32) -> Result<Scores> {
         let now = client.clock().now();
         let mut all = Scores::new();
-        if !client.settings().placement_scores || is_paused(&self.scores_paused, now) {
+        if !client.settings().placement_scores || self.about_scores.are_paused(now) {
             return Ok(all);
         }
         let regions = first(spot.iter().map(|offer| region_of(&offer.zone)), REGIONS_MAX);
@@ -102,7 +100,7 @@ impl Advice {
         for sizes in sizes.chunks(SIZES_MAX) {
             let question = ScoreQuestion { regions: regions.clone(), sizes: sizes.to_vec(), count };
             let ask = async {
-                let answer = heard(client.scores(&question).await, &self.scores_paused, now)?;
+                let answer = self.about_scores.heard(client.scores(&question).await, now)?;
                 Ok(answer.unwrap_or_default().iter().filter_map(score).collect())
             };
             all.extend(self.scores.get(&question, now, ask).await?.iter().map(|(k, v)| (k.clone(), *v)));
@@ -112,7 +110,7 @@ impl Advice {
 
     async fn rates(&self, client: &Client, spot: &[&OfferId]) -> Result<Rates> {
         let now = client.clock().now();
-        if is_paused(&self.rates_paused, now) {
+        if self.about_rates.are_paused(now) {
             return Ok(Rates::new());
         }
         let mut regions = first(spot.iter().map(|offer| region_of(&offer.zone)), RATED_REGIONS_MAX);
@@ -121,7 +119,7 @@ impl Advice {
         sizes.sort();
         let query = rates_query(&regions, &sizes);
         let ask = async {
-            let answer = heard(client.graph("azure.rates", &query).await, &self.rates_paused, now)?;
+            let answer = self.about_rates.heard(client.graph("azure.rates", &query).await, now)?;
             Ok(answer.unwrap_or_default().iter().filter_map(rate).collect())
         };
         Ok((*self.rates.get(&(regions, sizes), now, ask).await?).clone())
@@ -140,31 +138,6 @@ fn first<T: PartialEq>(all: impl Iterator<Item = T>, most: usize) -> Vec<T> {
         }
     }
     found
-}
-
-/// No advice is no misfortune. Only what passes is worth a retry; a caller who may not ask would fare
-/// no better with the next question.
-fn heard<T>(answer: Result<T>, paused: &Mutex<Option<Timestamp>>, now: Timestamp) -> Result<Option<T>> {
-    let error: Error = match answer {
-        Ok(answer) => return Ok(Some(answer)),
-        Err(error) => error,
-    };
-    match error.kind() {
-        ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Unauthenticated => Err(error),
-        ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::NotFound => {
-            tracing::info!(%error, "no advice about capacity for an hour");
-            *paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PAUSE);
-            Ok(None)
-        }
-        _ => {
-            tracing::info!(%error, "no advice about the capacity of these machines");
-            Ok(None)
-        }
-    }
-}
-
-fn is_paused(paused: &Mutex<Option<Timestamp>>, now: Timestamp) -> bool {
-    paused.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
 }
 
 /// `High`, `Medium` and `Low` are all that Azure says; of what it does not know there is no score.
@@ -256,17 +229,5 @@ mod tests {
         assert!(query.contains("location in~ ('eastus')"), "{query}");
         let row = json!({ "skuName": "standard_d2s_v5", "location": "eastus", "spotEvictionRate": "5-10" });
         assert_eq!(rate(&row), Some((("standard_d2s_v5".to_owned(), "eastus".into()), 75_000)));
-    }
-
-    #[test]
-    fn who_may_not_ask_asks_again_after_an_hour_and_what_passes_is_told() {
-        let paused = Mutex::default();
-        let now = Timestamp::UNIX_EPOCH;
-        let error = |kind| -> Result<()> { Err(Error::new(kind, "no")) };
-        assert!(heard(error(ErrorKind::RateLimited), &paused, now).is_err());
-        assert_eq!(heard(error(ErrorKind::InvalidRequest), &paused, now).unwrap(), None);
-        assert!(!is_paused(&paused, now));
-        assert_eq!(heard(error(ErrorKind::PermissionDenied), &paused, now).unwrap(), None);
-        assert!(is_paused(&paused, now) && !is_paused(&paused, now + PAUSE));
     }
 }

@@ -121,17 +121,3 @@ fn a_region_without_the_service_is_known_by_the_titles_of_regions() {
         assert_eq!(is_sold_in(&provider, kind, &region.into()), sold, "{kind} in {region}");
     }
 }
-
-#[test]
-fn a_clock_that_is_minutes_off_is_bad_and_a_second_is_none() {
-    let at = |second| Timestamp::from_second(second).unwrap();
-    for (server, verdict, ahead) in [
-        (999, Verdict::Good, 0),
-        (1_003, Verdict::Good, 0),
-        (940, Verdict::Unclear, 60),
-        (1_402, Verdict::Bad, -400),
-    ] {
-        let health = clock_health(at(1_000), at(1_002), at(server));
-        assert_eq!((health.verdict, health.ahead_s), (verdict, ahead), "{server}");
-    }
-}

@@ -1,7 +1,6 @@
 //! Capacity advice and history, asked for sparingly: signals, which order candidates and veto none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -17,8 +16,9 @@ use google_cloud_compute_v1::model::{
     CapacityHistoryRequestInstanceProperties, CapacityHistoryRequestInstancePropertiesScheduling,
     CapacityHistoryRequestLocationPolicy, CapacityHistoryResponse,
 };
+use skyfleet_core::advice::Questions;
 use skyfleet_core::kept::Kept;
-use skyfleet_core::{Error, ErrorKind, OfferId, Result, Signal, Timestamp, TypeName, Zone};
+use skyfleet_core::{Error, OfferId, Result, Signal, TypeName, Zone};
 
 use crate::client::Client;
 use crate::whereabouts::region_of;
@@ -35,15 +35,13 @@ const POOLS_MAX: usize = 12;
 const TYPES_MAX: usize = 20;
 /// How many questions are under way at once.
 const AT_ONCE: usize = 8;
-/// How long nothing is asked for after Google said that the project may not ask.
-const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What was answered, for as long as it is true.
 #[derive(Debug)]
 pub(super) struct Advice {
     scores: Kept<Question, Option<u8>>,
     histories: Kept<(Zone, TypeName), Option<u32>>,
-    paused_until: Mutex<Option<Timestamp>>,
+    questions: Questions,
 }
 
 /// A zone, the types, and how many of them together: a power of two, so that a fleet that misses 37
@@ -55,7 +53,7 @@ impl Default for Advice {
         Self {
             scores: Kept::new(SCORE_AGE_MAX),
             histories: Kept::new(HISTORY_AGE_MAX),
-            paused_until: Mutex::default(),
+            questions: Questions::default(),
         }
     }
 }
@@ -76,7 +74,10 @@ impl Advice {
         // Neither is told of machines with GPUs attached ("Advice about capacity", limitations).
         let spot: Vec<&OfferId> =
             spot.iter().copied().filter(|offer| !offer.instance_type.as_str().contains('+')).collect();
-        if spot.is_empty() || !client.settings().capacity_advice || self.is_paused(client.clock().now()) {
+        if spot.is_empty()
+            || !client.settings().capacity_advice
+            || self.questions.are_paused(client.clock().now())
+        {
             return Ok(Vec::new());
         }
         let class = count.max(1).checked_next_power_of_two().unwrap_or(u32::MAX);
@@ -121,7 +122,7 @@ impl Advice {
         let ask = async {
             let region = region_of(question.0.as_str());
             let answer = client.capacity(&region, score_question(question)).await;
-            Ok(self.heard(answer, now)?.and_then(|answer| obtainability(&answer)))
+            Ok(self.questions.heard(answer, now)?.and_then(|answer| obtainability(&answer)))
         };
         Ok(*self.scores.get(question, now, ask).await?)
     }
@@ -141,34 +142,10 @@ impl Advice {
         let ask = async {
             let region = region_of(offer.zone.as_str());
             let answer = client.capacity_history(&region, history_question(offer)).await;
-            Ok(self.heard(answer, now)?.and_then(|answer| evictions(&answer)))
+            Ok(self.questions.heard(answer, now)?.and_then(|answer| evictions(&answer)))
         };
         let key = (offer.zone.clone(), offer.instance_type.clone());
         Ok(*self.histories.get(&key, now, ask).await?)
-    }
-
-    /// No advice is no misfortune. Only what passes is worth a retry; a project that may not ask
-    /// would fare no better with the next question.
-    fn heard<T>(&self, answer: Result<T>, now: Timestamp) -> Result<Option<T>> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) => match error.kind() {
-                ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Unauthenticated => Err(error),
-                ErrorKind::PermissionDenied | ErrorKind::Unsupported | ErrorKind::NotFound => {
-                    tracing::info!(%error, "no capacity advice for an hour");
-                    *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PAUSE);
-                    Ok(None)
-                }
-                _ => {
-                    tracing::info!(%error, "no capacity advice about these machines");
-                    Ok(None)
-                }
-            },
-        }
-    }
-
-    fn is_paused(&self, now: Timestamp) -> bool {
-        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
     }
 }
 

@@ -1,3 +1,4 @@
+use skyfleet_core::Market;
 use skyfleet_core::doctor::Line;
 
 use super::*;
