@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use skyfleet_core::Market;
 use skyfleet_core::doctor::Line;
 
