@@ -9,7 +9,11 @@ use crate::{Failure, Levers};
 #[cfg(feature = "server")]
 mod bench;
 #[cfg(feature = "server")]
+mod customer;
+#[cfg(feature = "server")]
 pub use bench::Bench;
+#[cfg(feature = "server")]
+pub use customer::Customer;
 
 /// 2026-01-01T00:00:00Z: when the worlds of the suite begin.
 pub const START: Timestamp = Timestamp::constant(1_767_225_600, 0);

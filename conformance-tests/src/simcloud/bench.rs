@@ -1,10 +1,7 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use skyfleet_core::{
-    Clock, Error, ErrorKind, FleetBlueprint, FleetName, Instance, InstanceState, LaunchRequest, ManualClock,
-    Market, OfferQuery, Owner, PoolBid, Provider, Region, Result, Selector, Spread, Token,
-};
+use skyfleet_core::{Error, ErrorKind, ManualClock, Region, Result};
 use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World};
 
 use crate::{permissions, simcloud};
@@ -45,45 +42,40 @@ impl Bench {
         self.server.world(self.cloud)
     }
 
-    /// One spot instance that runs, of this type.
+    /// Lets something go wrong, as the admin face takes it.
     ///
     /// # Errors
-    /// Those of the provider; `NotFound` when it does not offer the type there.
-    pub async fn spot_instance(&self, provider: &dyn Provider, region: &str, kind: &str) -> Result<Instance> {
-        let (owner, fleet) = (Owner::parse("ada")?, FleetName::parse("told")?);
-        let query = OfferQuery {
-            regions: vec![region.into()],
-            instance_types: vec![kind.into()],
-            markets: vec![Market::Spot],
-            ..OfferQuery::default()
+    /// `InvalidRequest` for what is no fault, or not in this cloud.
+    pub fn inject(&self, fault: serde_json::Value) -> Result<()> {
+        let fault = serde_json::from_value(fault)
+            .map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("that is no fault: {error}")))?;
+        self.sim().inject(fault)?;
+        Ok(())
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn calm(&self) {
+        simcloud::calm(self.sim());
+    }
+
+    /// How often the cloud was called, by method.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.sim().calls().into_iter().map(|(method, count)| (method, count.calls)).collect()
+    }
+
+    /// What was called since, without the looks at operations that were under way.
+    pub fn calls_since(&self, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let is_look = |method: &str| method.to_ascii_lowercase().ends_with("operations.get");
+        let more = |(method, count): (String, u64)| {
+            let more = count - before.get(&method).copied().unwrap_or(0);
+            (more > 0 && !is_look(&method)).then_some((method, more))
         };
-        let offers = provider.offers(&query).await?;
-        let offer = offers.first().ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("there is no {kind} on spot in {region}"))
-        })?;
-        let blueprint = FleetBlueprint {
-            archs: vec![offer.instance_type.arch],
-            ..FleetBlueprint::new(&owner, &fleet, offer.region.clone())
-        };
-        let request = LaunchRequest {
-            token: Token::derive(&owner, &fleet, 0),
-            prepared: provider.prepare(&blueprint).await?,
-            region: offer.region.clone(),
-            market: Market::Spot,
-            pools: vec![PoolBid { offer: offer.id(), price_max: None }],
-            count: 1,
-            count_min: 1,
-            spread: Spread::Packed,
-            expires: None,
-        };
-        provider.launch(&request).await?;
-        loop {
-            let listed = provider.list(&Selector::fleet(&owner, &fleet)).await?;
-            if let Some(running) = listed.into_iter().find(|i| i.state == InstanceState::Running) {
-                return Ok(running);
-            }
-            self.clock.sleep(Duration::from_secs(5)).await;
-        }
+        self.calls().into_iter().filter_map(more).collect()
+    }
+
+    /// What still costs money, or blocks what comes after it, by the cloud's own books.
+    pub fn leftovers(&self) -> Vec<String> {
+        simcloud::leftovers(self.sim())
     }
 }
 

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use futures::StreamExt;
 use skyfleet_aws::notice_at;
 use skyfleet_conformance::simcloud;
-use skyfleet_core::{Clock, PreemptionKind, Result};
+use skyfleet_core::{Arch, Clock, PreemptionKind, Result};
 
 #[allow(dead_code, reason = "the conformance suite needs more of it")]
 mod levers;
 
-use levers::{KEY_ID, bench, connected};
+use levers::customer;
 
 #[tokio::test]
 async fn a_machine_hears_of_its_end_two_minutes_before() -> Result<()> {
-    let bench = bench(7)?;
-    let provider = connected(&bench, KEY_ID)?.provider;
-    let instance = bench.spot_instance(&*provider, "us-east-1", "m7g.large").await?;
+    let customer = customer(7)?;
+    let bench = &customer.bench;
+    let instance = customer.spot_instance("m7g.large", Arch::Arm64).await?;
     let told_at = bench.clock.now();
     simcloud::preempt(bench.sim(), &instance.id)?;
     let endpoint = format!("{}/imds/aws/{}", bench.server.urls().admin, instance.id);

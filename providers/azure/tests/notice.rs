@@ -6,18 +6,18 @@ use std::sync::Arc;
 use futures::StreamExt;
 use skyfleet_azure::notice_at;
 use skyfleet_conformance::simcloud;
-use skyfleet_core::{Clock, PreemptionKind, Result};
+use skyfleet_core::{Arch, Clock, PreemptionKind, Result};
 
 #[allow(dead_code, reason = "the conformance suite needs more of it")]
 mod levers;
 
-use levers::{SECRET, bench, connected};
+use levers::customer;
 
 #[tokio::test]
 async fn a_machine_hears_of_its_end_before_it_comes() -> Result<()> {
-    let bench = bench(7)?;
-    let provider = connected(&bench, SECRET)?.provider;
-    let instance = bench.spot_instance(&*provider, "eastus", "Standard_D2s_v5").await?;
+    let customer = customer(7)?;
+    let bench = &customer.bench;
+    let instance = customer.spot_instance("Standard_D2s_v5", Arch::X86_64).await?;
     let endpoint = format!("{}/imds/azure{}", bench.server.urls().admin, instance.id);
     let notices = notice_at(&endpoint, Arc::new(bench.clock.clone()))?;
     let mut notices = pin!(notices);

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use skyfleet_conformance::simcloud;
-use skyfleet_core::{Clock, PreemptionKind, Result};
+use skyfleet_core::{Arch, Clock, PreemptionKind, Result};
 use skyfleet_gcp::notice_at;
 
 #[allow(dead_code, reason = "the conformance suite needs more of it")]
 mod levers;
 
-use levers::{TOKEN, bench, connected};
+use levers::customer;
 
 #[tokio::test]
 async fn a_machine_hears_of_its_end_when_it_is_decided() -> Result<()> {
-    let bench = bench(7)?;
-    let provider = connected(&bench, TOKEN)?.provider;
-    let instance = bench.spot_instance(&*provider, "us-central1", "e2-standard-2").await?;
+    let customer = customer(7)?;
+    let bench = &customer.bench;
+    let instance = customer.spot_instance("e2-standard-2", Arch::X86_64).await?;
     let endpoint = format!("{}/imds/gcp/{}", bench.server.urls().admin, instance.id);
     let notices = notice_at(&endpoint, Arc::new(bench.clock.clone()))?;
     let mut notices = pin!(notices);

@@ -1,100 +1,23 @@
 //! What Google refuses, each told apart from the others, and nothing left of it.
 
-use std::sync::Arc;
+use serde_json::json;
+use skyfleet_conformance::simcloud::Customer;
+use skyfleet_core::{Arch, ErrorKind, LaunchRequest, Market, Retry, Scope, Selector, Token};
 
-use skyfleet_core::{
-    Arch, CapacitySearch, Error, ErrorKind, FleetBlueprint, FleetLaunch, FleetName, LaunchRequest, Launched,
-    ManualClock, Market, OfferQuery, Owner, PoolBid, Region, Result, Retry, Scope, Selector, Spread,
-    Teardown, Timestamp, Token,
-};
-use skyfleet_gcp::{GcpProvider, Settings, bearer};
-use skyfleet_simcloud::fault::Fault;
-use skyfleet_simcloud::{Cloud, Credential, Server, ServerOptions, World};
+#[allow(dead_code, reason = "the conformance suite needs more of it")]
+mod levers;
 
-/// 2026-01-01T00:00:00Z.
-const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
-const REGION: &str = "us-central1";
-const PROJECT: &str = "batch-474711";
-const TOKEN: &str = "ya29.refusals";
+use levers::{REGION, TOKEN, connected, connected_to, customer};
 
-struct Bed {
-    server: Server,
-    clock: ManualClock,
-    provider: GcpProvider,
-    owner: Owner,
-    fleet: FleetName,
+/// A launch of four spot instances of these types, wherever they are sold.
+async fn order(bed: &Customer, types: &[&str]) -> LaunchRequest {
+    let pools = bed.pools(types, Market::Spot).await.unwrap();
+    let prepared = bed.provider.prepare(&bed.blueprint(&[Arch::X86_64, Arch::Arm64])).await.unwrap();
+    bed.request(&prepared, pools, 4)
 }
 
-impl Bed {
-    fn new() -> Self {
-        let clock = ManualClock::auto(START);
-        let mut options = ServerOptions::manual(clock.clone());
-        options.regions = vec![Region::from(REGION)];
-        options.credentials =
-            vec![Credential { cloud: Cloud::Gcp, key_id: PROJECT.to_owned(), secret: TOKEN.to_owned() }];
-        let server = Server::start(options).unwrap();
-        let provider = client(&server, &clock, PROJECT, TOKEN);
-        let (owner, fleet) = (Owner::parse("ada").unwrap(), FleetName::parse("refused").unwrap());
-        Self { server, clock, provider, owner, fleet }
-    }
-
-    fn world(&self) -> &World {
-        self.server.world(Cloud::Gcp)
-    }
-
-    fn inject(&self, fault: serde_json::Value) {
-        let fault: Fault = serde_json::from_value(fault).unwrap();
-        self.world().inject(fault).unwrap();
-    }
-
-    fn blueprint(&self, archs: &[Arch]) -> FleetBlueprint {
-        FleetBlueprint {
-            archs: archs.to_vec(),
-            ..FleetBlueprint::new(&self.owner, &self.fleet, Region::from(REGION))
-        }
-    }
-
-    /// A launch of four spot instances of these types, wherever they are sold.
-    async fn request(&self, types: &[&str]) -> LaunchRequest {
-        let query = OfferQuery {
-            instance_types: types.iter().map(|name| (*name).into()).collect(),
-            markets: vec![Market::Spot],
-            ..OfferQuery::default()
-        };
-        let offers = self.provider.offers(&query).await.unwrap();
-        let prepared = self.provider.prepare(&self.blueprint(&[Arch::X86_64, Arch::Arm64])).await.unwrap();
-        LaunchRequest {
-            token: Token::derive(&self.owner, &self.fleet, 0),
-            prepared,
-            region: REGION.into(),
-            market: Market::Spot,
-            pools: offers.iter().map(|offer| PoolBid { offer: offer.id(), price_max: None }).collect(),
-            count: 4,
-            count_min: 1,
-            spread: Spread::Even,
-            expires: None,
-        }
-    }
-
-    fn is_empty(&self) {
-        let ledger = self.world().ledger();
-        assert!(ledger.proves_empty(), "{:?} {:?}", ledger.live, ledger.blocking);
-    }
-}
-
-fn client(server: &Server, clock: &ManualClock, project: &str, token: &str) -> GcpProvider {
-    let settings = Settings {
-        project: Some(project.to_owned()),
-        endpoint_url: Some(server.urls().gcp.clone()),
-        ..Settings::default()
-    };
-    GcpProvider::new(bearer(token).unwrap(), settings, Arc::new(clock.clone()))
-}
-
-fn reasons(launched: Result<Launched>) -> Vec<Error> {
-    let launched = launched.unwrap();
-    assert!(launched.instances.is_empty(), "{:?}", launched.instances);
-    launched.shortfalls.into_iter().map(|shortfall| shortfall.reason).collect()
+fn is_empty(bed: &Customer) {
+    assert_eq!(bed.bench.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -102,14 +25,14 @@ async fn a_stock_out_a_full_quota_a_throttle_and_what_can_never_work_are_told_ap
     let name = "n2-standard-2";
     let quota = Scope::Quota("us-central1/PREEMPTIBLE_CPUS".into());
 
-    let bed = Bed::new();
-    let request = bed.request(&[name]).await;
+    let bed = customer(0).unwrap();
+    let request = order(&bed, &[name]).await;
     for bid in &request.pools {
-        bed.inject(serde_json::json!({
+        bed.bench.inject(json!({
             "kind": "capacity", "zone": bid.offer.zone, "instance_type": name, "market": "all", "available": 0,
-        }));
+        })).unwrap();
     }
-    let dry = reasons(bed.provider.launch(&request).await);
+    let dry = bed.refusals(&request).await.unwrap();
     assert_eq!(dry.len(), request.pools.len(), "{dry:?}");
     for (reason, bid) in dry.iter().zip(&request.pools) {
         assert_eq!(
@@ -119,32 +42,33 @@ async fn a_stock_out_a_full_quota_a_throttle_and_what_can_never_work_are_told_ap
         let code = reason.fact("code").unwrap();
         assert!(code.starts_with("ZONE_RESOURCE_POOL_EXHAUSTED"), "{reason}");
     }
-    bed.is_empty();
+    is_empty(&bed);
 
-    let bed = Bed::new();
-    let request = bed.request(&[name]).await;
-    bed.inject(
-        serde_json::json!({ "kind": "quota", "region": REGION, "name": "PREEMPTIBLE_CPUS", "limit": 1 }),
-    );
-    for reason in reasons(bed.provider.launch(&request).await) {
+    let bed = customer(0).unwrap();
+    let request = order(&bed, &[name]).await;
+    bed.bench
+        .inject(json!({ "kind": "quota", "region": REGION, "name": "PREEMPTIBLE_CPUS", "limit": 1 }))
+        .unwrap();
+    for reason in bed.refusals(&request).await.unwrap() {
         assert_eq!((reason.kind(), reason.scope()), (ErrorKind::QuotaExceeded, Some(&quota)), "{reason}");
     }
-    bed.is_empty();
+    is_empty(&bed);
 
-    let bed = Bed::new();
-    let request = bed.request(&[name]).await;
-    bed.inject(
-        serde_json::json!({ "kind": "sku-restriction", "region": REGION, "instance_type": name, "on": true }),
-    );
+    let bed = customer(0).unwrap();
+    let request = order(&bed, &[name]).await;
+    bed.bench
+        .inject(json!({ "kind": "sku-restriction", "region": REGION, "instance_type": name, "on": true }))
+        .unwrap();
     let never = bed.provider.launch(&request).await.unwrap_err();
     assert_eq!((never.kind(), never.retry()), (ErrorKind::InvalidRequest, Retry::Never), "{never}");
     assert!(matches!(never.scope(), Some(Scope::TypeInZone(..))), "{:?}", never.scope());
-    bed.is_empty();
+    is_empty(&bed);
 
-    let bed = Bed::new();
-    let request = bed.request(&[name]).await;
-    let slow = serde_json::json!({ "kind": "throttle", "rps": 0.0001, "burst": 1, "action": "regionInstances.bulkInsert" });
-    bed.inject(slow);
+    let bed = customer(0).unwrap();
+    let request = order(&bed, &[name]).await;
+    let slow =
+        json!({ "kind": "throttle", "rps": 0.0001, "burst": 1, "action": "regionInstances.bulkInsert" });
+    bed.bench.inject(slow).unwrap();
     assert_eq!(bed.provider.launch(&request).await.unwrap().instances.len(), 4, "the first one gets through");
     let token = Token::derive(&bed.owner, &bed.fleet, 1);
     let throttled = bed.provider.launch(&LaunchRequest { token, ..request }).await.unwrap_err();
@@ -157,10 +81,10 @@ async fn a_stock_out_a_full_quota_a_throttle_and_what_can_never_work_are_told_ap
 
 #[tokio::test]
 async fn a_wrong_project_an_expired_token_and_an_api_that_is_off_say_what_to_do() {
-    let bed = Bed::new();
+    let bed = customer(0).unwrap();
     let selector = Selector::owner(&bed.owner);
-    let stranger = client(&bed.server, &bed.clock, "no-such-project", TOKEN);
-    let expired = client(&bed.server, &bed.clock, PROJECT, "ya29.expired");
+    let stranger = connected_to("no-such-project", &bed.bench, TOKEN).unwrap().provider;
+    let expired = connected(&bed.bench, "ya29.expired").unwrap().provider;
     for (provider, kind, part) in [
         (&stranger, ErrorKind::InvalidConfig, "no such project"),
         (&expired, ErrorKind::Unauthenticated, "gcloud auth application-default login"),
@@ -175,20 +99,20 @@ async fn a_wrong_project_an_expired_token_and_an_api_that_is_off_say_what_to_do(
             assert!(error.message().contains(part), "{error}");
         }
     }
-    let off = serde_json::json!({ "kind": "error", "probability": 1.0, "status": 403, "code": "accessNotConfigured", "when": "before" });
-    bed.inject(off);
+    let off = json!({ "kind": "error", "probability": 1.0, "status": 403, "code": "accessNotConfigured", "when": "before" });
+    bed.bench.inject(off).unwrap();
     let error = bed.provider.prepare(&bed.blueprint(&[Arch::X86_64])).await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::PermissionDenied, Retry::Never), "{error}");
     assert!(error.message().contains("gcloud services enable compute.googleapis.com"), "{error}");
-    bed.is_empty();
+    is_empty(&bed);
 }
 
 /// Two processors and a machine with a GPU attached: three images and kinds of machine in one launch.
 #[tokio::test]
 async fn one_launch_takes_processors_of_both_kinds_and_gpus_attached() {
-    let bed = Bed::new();
+    let bed = customer(0).unwrap();
     let types = ["n2-standard-2", "t2a-standard-2", "n1-standard-4+T4"];
-    let request = LaunchRequest { count: 12, ..bed.request(&types).await };
+    let request = LaunchRequest { count: 12, ..order(&bed, &types).await };
     let launched = bed.provider.launch(&request).await.unwrap();
     assert!(launched.instances.len() >= 8, "{launched:?}");
     let asked =

@@ -7,19 +7,28 @@ use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use skyfleet_aws::{AwsProvider, Settings};
-use skyfleet_conformance::simcloud::{self, Bench};
+use skyfleet_conformance::simcloud::{self, Bench, Customer};
 use skyfleet_conformance::{Levers, World};
 use skyfleet_core::{Connected, Error, ErrorKind, InstanceId, Result};
 use skyfleet_simcloud::{Cloud, World as Sim};
 
 /// Two are enough to lose something in, and every list asks in each.
-const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
+const REGIONS: [&str; 2] = ["eu-west-1", REGION];
+pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// A fresh cloud from the seed.
-pub(crate) fn bench(seed: u64) -> Result<Arc<Bench>> {
+fn bench(seed: u64) -> Result<Arc<Bench>> {
     Bench::new(seed, Cloud::Aws, &REGIONS, &[(KEY_ID, SECRET)])
+}
+
+/// A fresh cloud from the seed, and somebody who wants a fleet in one of its regions.
+#[allow(dead_code, reason = "for what is proven beyond the suite")]
+pub(crate) fn customer(seed: u64) -> Result<Customer> {
+    let bench = bench(seed)?;
+    let provider = connected(&bench, KEY_ID)?.provider;
+    Ok(Customer::new(bench, provider, REGION))
 }
 
 /// A fresh cloud behind a fresh provider, with all levers.

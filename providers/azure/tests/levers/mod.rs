@@ -4,21 +4,30 @@
 use std::sync::Arc;
 
 use skyfleet_azure::{AzureProvider, Settings, client_secret};
-use skyfleet_conformance::simcloud::{self, Bench};
+use skyfleet_conformance::simcloud::{self, Bench, Customer};
 use skyfleet_conformance::{Levers, World};
 use skyfleet_core::{Clock, Connected, Result};
 use skyfleet_simcloud::Cloud;
 
 /// Two are enough to lose something in, and every list asks in each.
-const REGIONS: [&str; 2] = ["eastus", "westeurope"];
+const REGIONS: [&str; 2] = [REGION, "westeurope"];
+pub(crate) const REGION: &str = "eastus";
 const SUBSCRIPTION: &str = "00000000-0000-4000-8000-000000000001";
 const TENANT: &str = "00000000-0000-4000-8000-000000000002";
 const CLIENT: &str = "00000000-0000-4000-8000-000000000003";
 pub(crate) const SECRET: &str = "conformance~wJalrXUtnFEMI-K7MDENG";
 
 /// A fresh cloud from the seed.
-pub(crate) fn bench(seed: u64) -> Result<Arc<Bench>> {
+fn bench(seed: u64) -> Result<Arc<Bench>> {
     Bench::new(seed, Cloud::Azure, &REGIONS, &[(CLIENT, SECRET)])
+}
+
+/// A fresh cloud from the seed, and somebody who wants a fleet in one of its regions.
+#[allow(dead_code, reason = "for what is proven beyond the suite")]
+pub(crate) fn customer(seed: u64) -> Result<Customer> {
+    let bench = bench(seed)?;
+    let provider = connected(&bench, SECRET)?.provider;
+    Ok(Customer::new(bench, provider, REGION))
 }
 
 /// A fresh cloud behind a fresh provider, with all levers.

@@ -3,20 +3,29 @@
 
 use std::sync::Arc;
 
-use skyfleet_conformance::simcloud::{self, Bench};
+use skyfleet_conformance::simcloud::{self, Bench, Customer};
 use skyfleet_conformance::{Levers, World};
 use skyfleet_core::{Connected, Result};
 use skyfleet_gcp::{GcpProvider, Settings, bearer};
 use skyfleet_simcloud::Cloud;
 
 /// Two are enough to lose something in, and every list asks in each.
-const REGIONS: [&str; 2] = ["europe-west1", "us-central1"];
+const REGIONS: [&str; 2] = ["europe-west1", REGION];
+pub(crate) const REGION: &str = "us-central1";
 const PROJECT: &str = "batch-474711";
 pub(crate) const TOKEN: &str = "ya29.conformance-wJalrXUtnFEMI-K7MDENG";
 
 /// A fresh cloud from the seed.
-pub(crate) fn bench(seed: u64) -> Result<Arc<Bench>> {
+fn bench(seed: u64) -> Result<Arc<Bench>> {
     Bench::new(seed, Cloud::Gcp, &REGIONS, &[(PROJECT, TOKEN)])
+}
+
+/// A fresh cloud from the seed, and somebody who wants a fleet in one of its regions.
+#[allow(dead_code, reason = "for what is proven beyond the suite")]
+pub(crate) fn customer(seed: u64) -> Result<Customer> {
+    let bench = bench(seed)?;
+    let provider = connected(&bench, TOKEN)?.provider;
+    Ok(Customer::new(bench, provider, REGION))
 }
 
 /// A fresh cloud behind a fresh provider, with all levers.
@@ -34,8 +43,13 @@ pub(crate) fn world(seed: u64) -> Result<World> {
 
 /// A client of the bench's cloud.
 pub(crate) fn connected(bench: &Bench, token: &str) -> Result<Connected> {
+    connected_to(PROJECT, bench, token)
+}
+
+/// The same for another project.
+pub(crate) fn connected_to(project: &str, bench: &Bench, token: &str) -> Result<Connected> {
     let settings = Settings {
-        project: Some(PROJECT.to_owned()),
+        project: Some(project.to_owned()),
         endpoint_url: Some(bench.server.urls().gcp.clone()),
         ..Settings::default()
     };
