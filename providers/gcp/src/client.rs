@@ -67,7 +67,7 @@ macro_rules! services {
                             .with_retry_policy(NeverRetry)
                             .with_attempt_timeout(CALL);
                         if let Some(endpoint) = endpoint(&self.0.settings, Api::$api) {
-                            builder = builder.with_endpoint(endpoint);
+                            builder = builder.with_endpoint(confidential(endpoint)?);
                         }
                         builder.build().await.map_err(unbuilt)
                     }).await
@@ -137,6 +137,15 @@ pub(crate) fn endpoint(settings: &Settings, api: Api) -> Option<String> {
 /// instances may be processes that see this computer's files.
 pub(crate) fn is_near(settings: &Settings) -> bool {
     endpoint(settings, Api::Compute).is_some_and(|url| skyfleet_core::settings::is_near(&url))
+}
+
+/// Over a network only what is encrypted: tokens are in it.
+fn confidential(endpoint: String) -> Result<String> {
+    let checked = endpoint.parse::<skyfleet_core::settings::Endpoint>().map_err(|why| {
+        let message = format!("the endpoint of a Google service, {endpoint:?}: {why}");
+        Error::new(ErrorKind::InvalidConfig, message).with("key", "providers.gcp.endpoint_url")
+    })?;
+    Ok(checked.into())
 }
 
 /// `http://127.0.0.1:1/compute/v1/`, as gcloud writes it, and `http://127.0.0.1:1`, as the SDK does.
@@ -216,6 +225,15 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_another_machine_in_the_open() {
+        let refused = confidential("http://10.0.0.1".to_owned()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
+        assert!(refused.message().contains("10.0.0.1 is another machine"), "{refused}");
+        assert!(confidential("http://127.0.0.1:1".to_owned()).is_ok());
+        assert!(confidential("https://compute.googleapis.com".to_owned()).is_ok());
+    }
 
     #[test]
     fn gclouds_way_to_write_an_endpoint_and_the_sdks_are_one() {

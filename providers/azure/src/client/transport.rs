@@ -2,6 +2,7 @@
 //! libraries want it.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Transport {
     /// One request.
     ///
     /// # Errors
-    /// `Unavailable` when nothing came back.
+    /// `InvalidConfig` for a URL to which nothing is sent, `Unavailable` when nothing came back.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -72,6 +73,7 @@ impl Transport {
         headers: impl IntoIterator<Item = (String, String)>,
         body: Vec<u8>,
     ) -> Result<Answer> {
+        confidential(&url)?;
         let mut ask = self.http.request(method, url);
         for (name, value) in headers {
             ask = ask.header(name, value);
@@ -83,6 +85,19 @@ impl Transport {
         let body = answer.bytes().await.map_err(unanswered)?.to_vec();
         Ok(Answer { status, headers, body })
     }
+}
+
+/// Over a network only what is encrypted: tokens are in it. This machine hears it in the open, and
+/// its own link, where a machine's identity is asked for.
+fn confidential(url: &Url) -> Result<()> {
+    let own_link = url.host_str().and_then(|host| host.parse().ok());
+    let own_link = own_link.is_some_and(|address: Ipv4Addr| address.is_link_local());
+    if url.scheme() == "https" || own_link || settings::is_near(url.as_str()) {
+        return Ok(());
+    }
+    let host = url.host_str().unwrap_or_default();
+    let message = format!("{host} is another machine: take https, requests are not sent there in the open");
+    Err(Error::new(ErrorKind::InvalidConfig, message).with("key", "providers.azure.endpoint_url"))
 }
 
 impl fmt::Debug for Transport {
@@ -166,5 +181,23 @@ impl identity::HttpClient for Login {
         }
         let status = identity::StatusCode::from(answer.status);
         Ok(identity::AsyncRawResponse::from_bytes(status, headers, answer.body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_another_machine_in_the_open() {
+        for url in ["http://10.0.0.1/", "http://management.azure.com/", "http://127.0.0.1.example.com/"] {
+            let refused = confidential(&Url::parse(url).unwrap()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidConfig, "{url}");
+        }
+        for url in
+            ["https://management.azure.com/", "http://127.0.0.1:4703/", "http://169.254.169.254/metadata"]
+        {
+            assert!(confidential(&Url::parse(url).unwrap()).is_ok(), "{url}");
+        }
     }
 }
