@@ -66,10 +66,16 @@ impl Kernel {
 
     /// Deletes a thing of its own, or what a machine left behind; says whether there was one.
     pub(crate) fn delete_thing(&mut self, id: &str) -> bool {
+        self.delete_thing_at(id, self.now)
+    }
+
+    /// The same, for what went at an earlier time and is only noticed now.
+    pub(crate) fn delete_thing_at(&mut self, id: &str, at: Timestamp) -> bool {
         let thing = self.by_thing.get(id).map(|thing| self.things[*thing as usize].line);
         let thing = thing.filter(|line| self.lines[*line as usize].until.is_none());
         let Some(line) = self.leftovers.remove(id).or(thing) else { return false };
-        self.lines[line as usize].until = Some(self.now);
+        let line = &mut self.lines[line as usize];
+        line.until = Some(at.max(line.from));
         true
     }
 

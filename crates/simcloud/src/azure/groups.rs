@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use skyfleet_core::Timestamp;
 
 use crate::azure::error::{coded, no_group};
 use crate::azure::id::Id;
@@ -62,23 +63,23 @@ pub(crate) fn stays(state: &State, id: &Id) -> Result<(), Refusal> {
 /// Ends the deletions whose time has come.
 pub(crate) fn finish(kernel: &mut Kernel, state: &mut State) {
     let now = kernel.now();
-    let due: Vec<String> =
-        state.deleting.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
-    for key in due {
+    let due = state.deleting.iter().filter(|(_, until)| **until <= now);
+    let due: Vec<(String, Timestamp)> = due.map(|(key, until)| (key.clone(), *until)).collect();
+    for (key, until) in due {
         let Some(group) = state.made.get(&key).map(|made| made.id.clone()) else { continue };
         // A machine that holds it still is ending: its end is waited for.
         if kernel.delete_fixture(&group.to_string()).is_err() {
             state.deleting.insert(key, kernel.freed_at(&group.to_string()) + Duration::from_secs(1));
             continue;
         }
-        empty(kernel, state, &group);
+        empty(kernel, state, &group, until);
         state.made.remove(&key);
         state.deleting.remove(&key);
     }
 }
 
-/// Deletes everything in a group that is free.
-fn empty(kernel: &mut Kernel, state: &mut State, group: &Id) {
+/// Deletes everything in a group that is free; it costs nothing from then on.
+fn empty(kernel: &mut Kernel, state: &mut State, group: &Id, then: Timestamp) {
     let inside = format!("{}/", group.key());
     state.made.retain(|key, _| !key.starts_with(&inside));
     state.launched.empty(&inside);
@@ -87,7 +88,7 @@ fn empty(kernel: &mut Kernel, state: &mut State, group: &Id) {
             let id = thing.id.to_string();
             // What a machine has goes after the machine.
             let _ = kernel.delete_fixture(&id);
-            kernel.delete_leftover(&id);
+            kernel.delete_thing_at(&id, then);
         }
     }
 }
@@ -228,6 +229,20 @@ mod tests {
         assert_eq!(by_tag("tagName eq 'skyfleet-owner'"), 0);
         let bad = trial.refusal("GET", "/resourcegroups?$filter=name like 'x'", Value::Null);
         assert_eq!(bad.0, 400);
+    }
+
+    #[test]
+    fn what_went_with_a_group_costs_the_same_whenever_somebody_looks() {
+        let spent = |looked_after: u64| {
+            let trial = Trial::with_group();
+            let disk = json!({ "location": "eastus", "properties": { "diskSizeGB": 32,
+                "creationData": { "createOption": "Empty" } } });
+            trial.done("PUT", "/resourceGroups/g/providers/Microsoft.Compute/disks/d", disk);
+            trial.ask("DELETE", &format!("{SUBSCRIPTION}/resourcegroups/g"), Value::Null);
+            trial.wait(looked_after);
+            trial.face.look(|kernel, _| kernel.ledger(None).accrued_usd)
+        };
+        assert_eq!(spent(36_000), spent(3_600));
     }
 
     #[test]
